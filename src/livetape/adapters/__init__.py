@@ -1,0 +1,45 @@
+"""Vendor APIs in the client role, one file each; found by module name, then by entry point (floor 2).
+
+``adapters/gemini.py`` serves the venue ``gemini``; a second API of the same venue is ``adapters/gemini_v1.py``
+and is chosen by ``api = "v1"``. Another package ships a venue as an entry point of the group
+``livetape.adapters`` whose name is the venue's.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+
+from ..core.adapter import Adapter
+from ..core.decimals import nearest
+from ..core.errors import ConfigError
+
+
+def find(venue: str, api: str = "") -> type[Adapter]:
+    """The adapter of ``venue``. Raises ConfigError that names the nearest venues when there is none."""
+    name = f"{venue}_{api}" if api else venue
+    if name in _modules():
+        module = import_module(f".{name}", __package__)
+        return next(a for a in vars(module).values() if _is_adapter(a) and a.__module__ == module.__name__)
+    for point in entry_points(group="livetape.adapters", name=name):
+        adapter = point.load()
+        if not _is_adapter(adapter):
+            raise ConfigError(f"the entry point {point.value} is not an Adapter", where=name)
+        return adapter
+    if api and venue in venues():
+        apis = [m.removeprefix(f"{venue}_") for m in _modules() if m.startswith(f"{venue}_")]
+        raise ConfigError(f"{venue} has no API {api!r}", allowed=apis or None)
+    raise ConfigError(f"unknown venue {venue!r}", allowed=nearest(venue, venues()) or venues())
+
+
+def venues() -> list[str]:
+    """The names of all venues, ours and those of installed packages."""
+    ours = [name for name in _modules() if not any(name.startswith(f"{other}_v") for other in _modules())]
+    return sorted({*ours, *entry_points(group="livetape.adapters").names})
+
+
+def _modules() -> list[str]:
+    return [module.name for module in iter_modules(__path__)]
+
+
+def _is_adapter(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Adapter) and thing is not Adapter

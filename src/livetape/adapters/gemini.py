@@ -1,0 +1,151 @@
+"""Gemini v2 market data. Source: https://docs.gemini.com/websocket/market-data/v2 (read 2026-11-20).
+
+No acknowledgements, no sequence, no book timestamp: a lost ``l2_updates`` cannot be seen, so books are
+``unverifiable`` and a crossed book starts anew. Deletes of levels never announced are normal [recorded].
+A snapshot is known by its ``trades`` or ``auction_events`` key; its trades are history, up to ten days old [recorded].
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import UNSET, Raw, Struct, UnsetType, json
+
+from ..core.adapter import Adapter, Limits
+from ..core.decimals import checked, checked_levels
+from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Trade
+from ..core.instruments import Channel, Instrument, unified
+from ..core.times import ns_of_ms
+
+
+# {"type":"trade","symbol":"BTCUSD","event_id":3575573053,"timestamp":1560976400428,"price":"9004.21",
+#  "quantity":"0.09110000","side":"buy"}                                                                        [doc]
+class Print(Struct, gc=False, omit_defaults=True, tag_field="type", tag="trade"):
+    symbol: str
+    event_id: int
+    timestamp: int
+    price: str
+    quantity: str
+    side: str
+    tid: int | None = None
+
+
+# {"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","9121.9","0"]]}                                      [doc]
+class L2(Struct, gc=False, tag_field="type", tag="l2_updates"):
+    symbol: str
+    changes: list[tuple[str, str, str]]
+    trades: list[Print] | UnsetType = UNSET
+    auction_events: list[Raw] | UnsetType = UNSET
+
+
+class Beat(Struct, gc=False, tag_field="type", tag="heartbeat"):
+    timestamp: int = 0
+
+
+# {"type":"candles_15m_updates","symbol":"BTCUSD","changes":[[1561054500000,9350.18,9358.35,9350.18,9355.51,2.07]]}
+class Candles(Struct, gc=False):
+    symbol: str
+    changes: list[tuple[int, Raw, Raw, Raw, Raw, Raw]]
+
+
+class Head(Struct, gc=False):
+    type: str = ""
+    result: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class Subscription(Struct, gc=False):
+    name: str
+    symbols: list[str]
+
+
+class Request(Struct, gc=False):
+    type: str
+    subscriptions: list[Subscription]
+
+
+_frame, _head, _candles = json.Decoder(L2 | Print | Beat), json.Decoder(Head), json.Decoder(Candles)
+_BARS = {f"bar.{i}": f"candles_{i}" for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
+_STREAM = {"book": "l2", "trade": "l2", **_BARS}
+_AUCTIONS = ("auction_open", "auction_indicative", "auction_result")
+
+
+class Gemini(Adapter):
+    """Key-less market data: trades, books and bars; quotes follow from books."""
+
+    venue = "gemini"
+    title = "Gemini (market data v2)"
+    ws_url = "wss://api.gemini.com/v2/marketdata"
+    rest_url = "https://api.gemini.com"
+    kinds = frozenset(_STREAM)
+    limits = Limits(symbols_per_socket=100, connects_per_minute=12)
+    silence_s = 12.0  # a heartbeat comes every 5 s [recorded]
+
+    def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
+        return _requests("subscribe", channels)
+
+    def unsubscribe(self, channels: Sequence[Channel]) -> list[bytes]:
+        return _requests("unsubscribe", channels)
+
+    def stream(self, channel: Channel) -> str:
+        return _STREAM[channel.kind]
+
+    def parse(self, frame: bytes) -> Iterable[Message]:
+        if b'"candles_' in frame[:20]:
+            return _bars(_head.decode(frame).type, _candles.decode(frame))
+        if b'"l2_updates"' in frame[:20] or b'"trade"' in frame[:15] or b'"heartbeat"' in frame[:20]:
+            match _frame.decode(frame):
+                case L2() as update:
+                    return _book(update)
+                case Print() as trade:
+                    return [_trade(trade)]
+            return [Heartbeat()]
+        head = _head.decode(frame)
+        if head.result == "error":
+            return [Denied(head.reason + (f": {head.message}" if head.message else ""))]
+        if head.type in _AUCTIONS:
+            return [Heartbeat()]
+        raise ValueError(f"unknown message {head.type!r}")
+
+    def symbols_path(self) -> str:
+        return "/v1/symbols"
+
+    def parse_symbols(self, body: bytes) -> list[Instrument]:
+        return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
+
+
+def _requests(verb: str, channels: Sequence[Channel]) -> list[bytes]:
+    streams: dict[str, list[str]] = {}
+    for channel in channels:
+        symbols = streams.setdefault(_STREAM[channel.kind], [])
+        native = channel.symbol.replace("-", "")  # upper case only [recorded]
+        if native not in symbols:
+            symbols.append(native)
+    subscriptions = [Subscription(name, symbols) for name, symbols in streams.items()]
+    return [json.encode(Request(verb, subscriptions))] if subscriptions else []
+
+
+def _book(update: L2) -> Iterator[Message]:
+    symbol = unified(update.symbol)
+    snapshot = update.trades is not UNSET or update.auction_events is not UNSET
+    bids = checked_levels([(price, size) for side, price, size in update.changes if side == "buy"])
+    asks = checked_levels([(price, size) for side, price, size in update.changes if side == "sell"])
+    if len(bids) + len(asks) != len(update.changes):
+        raise ValueError("a change that is neither buy nor sell")
+    if snapshot:
+        yield Ack(f"gemini:{symbol}/trade")
+    yield BookUpdate(f"gemini:{symbol}/book", None, snapshot, bids, asks)
+
+
+def _trade(trade: Print, origin: Origin = Origin.LIVE) -> Trade:
+    side = trade.side if trade.side in ("buy", "sell") else None  # "block" and "auction" have no aggressor
+    name = f"gemini:{unified(trade.symbol)}/trade"
+    return Trade(name, ns_of_ms(trade.timestamp), checked(trade.price), checked(trade.quantity), side, str(trade.event_id), origin=origin)  # fmt: skip
+
+
+def _bars(kind: str, candles: Candles) -> Iterator[Message]:
+    interval = kind.removeprefix("candles_").removesuffix("_updates")
+    if f"bar.{interval}" not in _BARS:
+        raise ValueError(f"unknown message {kind!r}")
+    name = f"gemini:{unified(candles.symbol)}/bar.{interval}"
+    for ms, *numbers in reversed(candles.changes):  # newest first on the wire
+        yield Bar(name, ns_of_ms(ms), *(checked(str(number, "ascii")) for number in numbers))

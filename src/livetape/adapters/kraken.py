@@ -1,0 +1,290 @@
+"""Kraken spot, WebSocket v2. Source: https://docs.kraken.com/api/docs/websocket-v2 (read 2026-11-20).
+
+Prices and sizes are bare JSON numbers whose text the venue checksums, so they are taken as raw text [recorded].
+Books carry no sequence number; every book message carries a CRC32 over the ten best levels [recorded].
+The venue sends no delete for a level that is pushed out of the subscribed depth [recorded].
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+from msgspec import Raw, Struct, json
+
+from ..core.adapter import Adapter, Guarantee, Limits
+from ..core.book import Book
+from ..core.decimals import Level, checked, checked_levels
+from ..core.errors import ConfigError
+from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Quote, Trade
+from ..core.instruments import Channel, Instrument, unified
+from ..core.times import ns_of
+
+DEPTHS = (10, 25, 100, 500, 1000)  # the venue refuses any other
+
+
+class WireLevel(Struct, gc=False):
+    price: Raw
+    qty: Raw
+
+
+# {"channel":"book","type":"update","data":[{"symbol":"ETH/USD","bids":[],"asks":[{"price":1877.64,
+#  "qty":0.79488026}],"checksum":114690792,"timestamp":"2026-08-02T04:23:43.220187Z"}]}          [recorded 2026-08-02]
+class WireBook(Struct, gc=False):
+    symbol: str
+    bids: list[WireLevel]
+    asks: list[WireLevel]
+    checksum: int
+    timestamp: datetime | None = None
+
+
+class WireTrade(Struct, gc=False):
+    symbol: str
+    side: str
+    price: Raw
+    qty: Raw
+    trade_id: int
+    timestamp: datetime
+    ord_type: str = "limit"
+
+
+class WireTicker(Struct, gc=False):
+    symbol: str
+    bid: Raw
+    bid_qty: Raw
+    ask: Raw
+    ask_qty: Raw
+    timestamp: datetime | None = None
+
+
+class WireCandle(Struct, gc=False):
+    symbol: str
+    open: Raw
+    high: Raw
+    low: Raw
+    close: Raw
+    trades: int
+    volume: Raw
+    vwap: Raw
+    interval_begin: datetime
+    interval: int
+
+
+class BookFrame(Struct, gc=False, tag_field="channel", tag="book"):
+    type: str
+    data: list[WireBook]
+
+
+class TradeFrame(Struct, gc=False, tag_field="channel", tag="trade"):
+    type: str
+    data: list[WireTrade]
+
+
+class TickerFrame(Struct, gc=False, tag_field="channel", tag="ticker"):
+    type: str
+    data: list[WireTicker]
+
+
+class CandleFrame(Struct, gc=False, tag_field="channel", tag="ohlc"):
+    type: str
+    data: list[WireCandle]
+
+
+class StatusFrame(Struct, gc=False, tag_field="channel", tag="status"):
+    pass
+
+
+class HeartbeatFrame(Struct, gc=False, tag_field="channel", tag="heartbeat"):
+    pass
+
+
+class Subscribed(Struct, gc=False, omit_defaults=True):
+    channel: str
+    symbol: str = ""
+    interval: int = 0
+    depth: int = 0
+    snapshot: bool | None = None
+
+
+# {"method":"subscribe","result":{"channel":"book","depth":25,"snapshot":true,"symbol":"ETH/USD"},"success":true,
+#  "time_in":"2026-08-02T04:23:42.847625Z","time_out":"2026-08-02T04:23:42.847670Z"}             [recorded 2026-08-02]
+class Reply(Struct, gc=False, omit_defaults=True):
+    method: str
+    success: bool = True
+    result: Subscribed | None = None
+    error: str = ""
+    symbol: str = ""
+    req_id: int | None = None
+    time_in: str = ""
+    time_out: str = ""
+
+
+class Pair(Struct, gc=False):
+    wsname: str
+    pair_decimals: int
+    lot_decimals: int
+
+
+class Pairs(Struct, gc=False):
+    result: dict[str, Pair]
+
+
+_frame = json.Decoder(BookFrame | TradeFrame | TickerFrame | CandleFrame | StatusFrame | HeartbeatFrame)
+_reply = json.Decoder(Reply)
+_pairs = json.Decoder(Pairs)
+_MINUTES = {f"bar.{name}": m for name, m in {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}.items()}  # fmt: skip
+_BAR = {minutes: kind for kind, minutes in _MINUTES.items()}
+_CHANNEL = {"trade": "trade", "book": "book", "quote": "ticker", **dict.fromkeys(_MINUTES, "ohlc")}
+#: REST and v1 names of some assets differ from v2's.
+_ASSETS = {"XBT": "BTC", "XDG": "DOGE"}
+
+
+class Kraken(Adapter):
+    """Key-less market data: trades, books, quotes (ticker on best-price change) and bars."""
+
+    venue = "kraken"
+    title = "Kraken spot (WebSocket v2)"
+    ws_url = "wss://ws.kraken.com/v2"
+    rest_url = "https://api.kraken.com"
+    kinds = frozenset(_CHANNEL)
+    guarantees = {"book": Guarantee("crc32", 10), "trade": Guarantee("trade_id")}
+    limits = Limits(symbols_per_socket=200, connects_per_minute=15)
+    silence_s = 10.0  # a heartbeat comes each second while anything is subscribed [recorded]
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(options)
+        wanted = self.options.get("depth", DEPTHS[0])
+        if not isinstance(wanted, int) or wanted > DEPTHS[-1] or wanted < 1:
+            raise ConfigError(
+                f"book depth {wanted!r} is not offered", where="kraken", allowed=list(map(str, DEPTHS))
+            )
+        self.depth = next(depth for depth in DEPTHS if depth >= wanted)
+
+    def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
+        return self._requests("subscribe", channels)
+
+    def unsubscribe(self, channels: Sequence[Channel]) -> list[bytes]:
+        return self._requests("unsubscribe", channels)
+
+    def probe(self) -> bytes:
+        return b'{"method":"ping"}'
+
+    def parse(self, frame: bytes) -> Iterable[Message]:
+        if b'"channel":"' not in frame[:12]:
+            return self._answer(_reply.decode(frame))
+        match _frame.decode(frame):
+            case BookFrame(type=kind, data=books):
+                return [_book(book, snapshot=kind == "snapshot") for book in books]
+            case TradeFrame(type=kind, data=trades):
+                return _trades(trades, history=kind == "snapshot")
+            case TickerFrame(data=tickers):
+                return map(_quote, tickers)
+            case CandleFrame(data=candles):
+                return map(_bar, candles)
+        return [Heartbeat()]
+
+    def checksum(self, book: Book) -> int:
+        """CRC32 over the ten best asks, then bids: each number's text without its point and leading zeros."""
+        return crc32("".join(map(_digits, book.asks.top(10) + book.bids.top(10))).encode())
+
+    def symbols_path(self) -> str:
+        return "/0/public/AssetPairs"
+
+    def parse_symbols(self, body: bytes) -> list[Instrument]:
+        return [
+            Instrument(
+                symbol_of(pair.wsname), pair.wsname, _step(pair.pair_decimals), _step(pair.lot_decimals)
+            )
+            for pair in _pairs.decode(body).result.values()
+        ]
+
+    def _requests(self, method: str, channels: Sequence[Channel]) -> list[bytes]:
+        wanted: dict[str, list[str]] = {}
+        for channel in channels:
+            wanted.setdefault(channel.kind, []).append(channel.symbol.replace("-", "/"))
+        return [json.encode({"method": method, "params": self._params(k, method) | {"symbol": symbols}}) for k, symbols in wanted.items()]  # fmt: skip
+
+    def _params(self, kind: str, method: str) -> dict[str, Any]:
+        params: dict[str, Any] = {"channel": _CHANNEL[kind]}
+        if kind == "book":
+            params["depth"] = self.depth
+        elif kind == "quote":
+            params["event_trigger"] = "bbo"
+        elif kind in _MINUTES:
+            params["interval"] = _MINUTES[kind]
+        return params | {"snapshot": True} if method == "subscribe" else params
+
+    def _answer(self, reply: Reply) -> Iterator[Message]:
+        if not reply.success:
+            yield Denied(
+                reply.error or f"{reply.method} refused", _name(reply.symbol, "book") if reply.symbol else ""
+            )
+        elif reply.method == "subscribe" and (result := reply.result) is not None:
+            kind = _BAR[result.interval] if result.channel == "ohlc" else _KIND.get(result.channel, "")
+            yield Ack(_name(result.symbol, kind))
+        else:
+            yield Heartbeat()
+
+
+_KIND = {"book": "book", "trade": "trade", "ticker": "quote"}
+
+
+def symbol_of(native: str) -> str:
+    """``XBT/USD`` is ``BTC-USD``."""
+    return "-".join(_ASSETS.get(asset, asset) for asset in unified(native).split("-"))
+
+
+def _name(native: str, kind: str) -> str:
+    return f"kraken:{native.replace('/', '-')}/{kind}"
+
+
+def _text(number: Raw) -> str:
+    return str(number, "ascii")
+
+
+def _levels(wire: list[WireLevel]) -> list[Level]:
+    return checked_levels([(_text(level.price), _text(level.qty)) for level in wire])
+
+
+def _book(wire: WireBook, *, snapshot: bool) -> BookUpdate:
+    return BookUpdate(
+        _name(wire.symbol, "book"),
+        ns_of(wire.timestamp) if wire.timestamp else None,
+        snapshot,
+        _levels(wire.bids),
+        _levels(wire.asks),
+        checksum=wire.checksum,
+    )
+
+
+def _trades(trades: list[WireTrade], *, history: bool) -> Iterator[Trade]:
+    origin = Origin.BACKFILLED if history else Origin.LIVE
+    for t in sorted(trades, key=lambda trade: trade.trade_id) if history else trades:
+        price, size = checked(_text(t.price)), checked(_text(t.qty))
+        yield Trade(_name(t.symbol, "trade"), ns_of(t.timestamp), price, size, t.side, str(t.trade_id), t.trade_id, origin=origin)  # fmt: skip
+
+
+def _quote(t: WireTicker) -> Quote:
+    bid, bid_size, ask, ask_size = [checked(_text(n)) for n in (t.bid, t.bid_qty, t.ask, t.ask_qty)]
+    return Quote(
+        _name(t.symbol, "quote"), ns_of(t.timestamp) if t.timestamp else None, bid, bid_size, ask, ask_size
+    )
+
+
+def _bar(c: WireCandle) -> Bar:
+    kind = _BAR[c.interval]
+    start_ns = ns_of(c.interval_begin)
+    texts = [checked(_text(n)) for n in (c.open, c.high, c.low, c.close, c.volume)]
+    return Bar(_name(c.symbol, kind), start_ns, *texts, trades=c.trades, vwap_text=checked(_text(c.vwap)))
+
+
+@lru_cache(1 << 16)  # most of the ten best levels are the same from one message to the next
+def _digits(level: Level) -> str:
+    plain = [f"{Decimal(number):f}" if "e" in number.lower() else number for number in level]
+    return "".join([number.replace(".", "").lstrip("0") for number in plain])
+
+
+def _step(decimals: int) -> str:
+    return f"{Decimal(1).scaleb(-decimals):f}"

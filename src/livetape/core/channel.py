@@ -1,0 +1,66 @@
+"""What a session knows of one subscribed channel (floor 2)."""
+
+from .adapter import Adapter, Guarantee
+from .book import Book
+from .decimals import Level
+from .events import BookUpdate, Gap, Proof, Trust
+from .instruments import Channel
+
+SECOND = 1_000_000_000
+_Best = tuple[Level | tuple[None, None], Level | tuple[None, None]]
+
+
+class ChannelState:
+    """Trust, book, open gap and counts of one channel.
+
+    The counts are kept so that ``received == delivered + superseded + discarded + held`` at any time, where
+    ``superseded`` was already in the book and ``discarded`` lies inside a gap.
+    """
+
+    __slots__ = (
+        "asked_ns", "book", "cause", "channel", "delivered", "derived", "discarded", "expected_ns", "fetches", "gap",
+        "guarantee", "heard_ns", "last_best", "number", "pending", "proof", "received", "resyncs", "since_ns",
+        "superseded", "trust", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, channel: Channel, adapter: Adapter) -> None:
+        self.channel = channel
+        self.derived = channel.kind == "quote" and "quote" not in adapter.kinds
+        self.guarantee: Guarantee | None = adapter.guarantees.get("book" if self.derived else channel.kind)
+        self.wanted = False
+        self.trust, self.cause, self.since_ns = Trust.STALE, "", 0
+        self.proof: Proof | None = None
+        self.gap: Gap | None = None
+        self.heard_ns = 0  #: when the channel last spoke; 0 before it ever did
+        self.expected_ns: int | None = None  #: when to ask again for what has not come
+        self.book: Book | None = None
+        self.pending: list[BookUpdate] | None = None  #: updates held while a snapshot is fetched
+        self.fetches = 0
+        self.resyncs, self.asked_ns = 0, 0
+        self.number: int | None = None  #: of the last trade
+        self.last_best: _Best | None = None
+        self.received = self.delivered = self.superseded = self.discarded = 0
+
+    @property
+    def usual(self) -> Trust:
+        """The trust of the channel while all is well."""
+        if self.guarantee is not None:
+            return Trust.VERIFIED
+        return Trust.UNVERIFIABLE if self.channel.kind == "book" or self.derived else Trust.LIVE
+
+    def prove(self, now_ns: int) -> None:
+        """Begin a proof at ``now_ns``, where the venue offers one."""
+        if self.guarantee is not None:
+            self.proof = Proof(self.guarantee.method, self.guarantee.depth, now_ns)
+
+    def forget(self) -> None:
+        """Throw away what cannot be trusted any more."""
+        if self.pending is not None and self.book is None:
+            self.discarded += len(self.pending)
+        self.book = self.pending = self.last_best = None
+
+    def back_off(self, now_ns: int) -> int:
+        """How long, in ns, to wait before asking for a new book: not at all unless it failed lately."""
+        self.resyncs = self.resyncs + 1 if now_ns - self.asked_ns < 60 * SECOND else 0
+        self.asked_ns = now_ns
+        return 0 if self.resyncs < 3 else min(30 * SECOND, SECOND >> 2 << (self.resyncs - 3))

@@ -1,0 +1,228 @@
+"""What livetape talks about: immutable market-data events (floor 0).
+
+An adapter makes an event from bytes; the session stamps it with receive time, number and trust; after that
+nobody changes it. Times are int nanoseconds since 1970 UTC. Prices are in the quote currency, sizes in the
+base unit, both kept as the venue's decimal text (``price_text``) and read as float (``price``).
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from .decimals import Level
+
+if TYPE_CHECKING:
+    from .book import Book
+
+
+class Trust(StrEnum):
+    """How far an event or a channel may be believed."""
+
+    LIVE = "live"  #: as received
+    VERIFIED = "verified"  #: proved by the venue's sequence or checksum since the last snapshot
+    UNVERIFIABLE = "unverifiable"  #: the venue offers no proof for this
+    STALE = "stale"  #: not connected, or silent for longer than is healthy
+    RESYNCING = "resyncing"  #: something was lost; waiting for a fresh start
+
+
+class Origin(StrEnum):
+    """How an event came to us."""
+
+    LIVE = "live"
+    BACKFILLED = "backfilled"
+    REPLAYED = "replayed"
+
+
+class Proof(Struct, frozen=True, gc=False):
+    """What ``verified`` rests on.
+
+    ``method`` names the venue's scheme, ``depth`` how many levels of each side it covers (None: all that are
+    known), ``since_ns`` the snapshot from which it has held without a break.
+    """
+
+    method: str
+    depth: int | None
+    since_ns: int
+
+
+class Event(Struct, frozen=True, gc=False, kw_only=True):
+    """What all events share. ``seq`` counts the events of one session; (recv_ns, seq) is a total order."""
+
+    recv_ns: int = 0
+    seq: int = 0
+    trust: Trust = Trust.LIVE
+    origin: Origin = Origin.LIVE
+    proof: Proof | None = None
+
+
+class _OnChannel(Event, frozen=True, gc=False):
+    channel: str  #: ``venue:SYMBOL/kind``; for a whole connection just ``venue``
+
+    @property
+    def venue(self) -> str:
+        return self.channel.partition(":")[0]
+
+    @property
+    def symbol(self) -> str:
+        """The unified symbol; empty when the event concerns a whole connection."""
+        return self.channel.partition(":")[2].partition("/")[0]
+
+    @property
+    def kind(self) -> str:
+        return self.channel.partition("/")[2]
+
+
+class Trade(_OnChannel, frozen=True, gc=False, tag="trade"):
+    """A print. ``side`` is the aggressor's, ``"buy"`` or ``"sell"``, None where the venue does not say.
+
+    ``number`` is the venue's own count of trades of this instrument, where it has one without holes.
+    """
+
+    venue_ns: int | None
+    price_text: str
+    size_text: str
+    side: str | None
+    id: str | None
+    number: int | None = None
+
+    @property
+    def price(self) -> float:
+        return float(self.price_text)
+
+    @property
+    def size(self) -> float:
+        return float(self.size_text)
+
+
+class Quote(_OnChannel, frozen=True, gc=False, tag="quote"):
+    """The best bid and offer. A side that is empty has None for its price and size.
+
+    ``venue_seq`` is the venue's number of the order-book state that the quote belongs to.
+    """
+
+    venue_ns: int | None
+    bid_text: str | None
+    bid_size_text: str | None
+    ask_text: str | None
+    ask_size_text: str | None
+    venue_seq: int | None = None
+
+    @property
+    def bid(self) -> float | None:
+        return None if self.bid_text is None else float(self.bid_text)
+
+    @property
+    def bid_size(self) -> float | None:
+        return None if self.bid_size_text is None else float(self.bid_size_text)
+
+    @property
+    def ask(self) -> float | None:
+        return None if self.ask_text is None else float(self.ask_text)
+
+    @property
+    def ask_size(self) -> float | None:
+        return None if self.ask_size_text is None else float(self.ask_size_text)
+
+
+class BookUpdate(_OnChannel, frozen=True, gc=False, tag="book"):
+    """Levels of an order book that changed, or all of them when ``snapshot``.
+
+    ``bids`` and ``asks`` hold (price, absolute size) as decimal text; size 0 removes the level.
+    ``first`` and ``last`` are the venue's sequence numbers that the update covers (for chained venues
+    ``first`` names the update before). ``book`` is the book after this update: read it during the call.
+    """
+
+    venue_ns: int | None
+    snapshot: bool
+    bids: list[Level]
+    asks: list[Level]
+    first: int | None = None
+    last: int | None = None
+    checksum: int | None = None
+    _book: "Book | None" = None
+
+    @property
+    def book(self) -> "Book":
+        assert self._book is not None, "only an update that a session has applied has a book"
+        return self._book
+
+
+class Bar(_OnChannel, frozen=True, gc=False, tag="bar"):
+    """Open, high, low, close and volume of one interval that begins at ``start_ns``; ``kind`` names its length.
+
+    ``closed`` is False while the interval runs, None where the venue does not say.
+    """
+
+    start_ns: int
+    open_text: str
+    high_text: str
+    low_text: str
+    close_text: str
+    volume_text: str
+    trades: int | None = None
+    vwap_text: str | None = None
+    closed: bool | None = None
+    venue_ns: int | None = None
+
+
+class Status(_OnChannel, frozen=True, gc=False, tag="status"):
+    """A change of state. On a channel ``state`` is its new trust; on a venue it is the connection's."""
+
+    state: str
+    detail: str = ""
+    venue_ns: int | None = None
+
+
+class Gap(_OnChannel, frozen=True, gc=False, tag="gap"):
+    """An interval in which ``channel`` may have missed something: after ``start_ns``, before ``end_ns``.
+
+    It is told twice: when it opens (``end_ns`` None) and when it has ended. ``healed`` says what made the
+    channel whole again (``snapshot``), None while nothing did. ``missing`` is how many messages are known to
+    be lost, None where nobody can know.
+    """
+
+    start_ns: int
+    end_ns: int | None
+    cause: str
+    healed: str | None = None
+    missing: int | None = None
+    venue_ns: int | None = None
+
+
+MarketEvent = Trade | Quote | BookUpdate | Bar | Status | Gap
+
+
+# Replies that steer a session and are never published.
+
+
+class Ack(Struct, frozen=True, gc=False):
+    """The venue confirmed this channel, or has begun to send it."""
+
+    channel: str
+
+
+class Denied(Struct, frozen=True, gc=False):
+    """The venue refused. Without a channel it concerns the whole connection."""
+
+    reason: str
+    channel: str = ""
+
+
+class Heartbeat(Struct, frozen=True, gc=False):
+    """The venue is there; it is not data."""
+
+
+class Counter(Struct, frozen=True, gc=False):
+    """The number of this frame on its connection; the next must be one more."""
+
+    n: int
+
+
+class Closing(Struct, frozen=True, gc=False):
+    """The venue is about to close the connection, or wants to be dialled anew."""
+
+    reason: str
+
+
+Message = MarketEvent | Ack | Denied | Heartbeat | Counter | Closing

@@ -1,0 +1,100 @@
+"""What is traded and what is subscribed: unified symbols, instruments and channels (floor 0).
+
+A unified symbol is ``BASE-QUOTE`` (``BTC-USD``, ``EUR-USD``) or a bare ticker (``AAPL``, ``SPX``).
+A channel is ``venue:SYMBOL/kind``, for example ``kraken:BTC-USD/book``.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from .decimals import nearest
+from .errors import ConfigError
+
+INTERVALS = ("1s", "5s", "15s", "1m", "5m", "15m", "30m", "1h", "4h", "6h", "1d")
+KINDS = ("trade", "quote", "book", *(f"bar.{i}" for i in INTERVALS), "summary", "mark", "auction", "luld", "news", "status")  # fmt: skip
+DEFAULT_KINDS = ("trade", "book")  #: what a source without a kind asks for
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SYMBOL = re.compile(r"[A-Za-z0-9._$:/^-]{1,40}", re.ASCII).fullmatch
+#: Quote currencies, longest first, by which a spelling without a separator is split.
+_QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "RLUSD", "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SGD", "TRY", "BRL", "DAI", "BTC", "ETH", "BNB", "BCH", "LTC", "FIL")  # fmt: skip
+_BY_LENGTH = sorted(_QUOTES, key=len, reverse=True)
+
+
+class Channel(NamedTuple):
+    """One thing that can be subscribed. ``str()`` is its name, and events carry that name."""
+
+    venue: str
+    symbol: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.venue}:{self.symbol}/{self.kind}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Channel":
+        """Read ``venue:SYMBOL/kind``. Raises ConfigError that names what is wrong with it."""
+        [channel, *more] = parse_source(name)
+        if more:
+            raise ConfigError(f"{name!r} names no kind", allowed=[str(channel)])
+        return channel
+
+
+class Instrument(Struct, frozen=True):
+    """A traded instrument at one venue; steps are decimal text, the smallest price and size change."""
+
+    symbol: str
+    native: str  #: the venue's own spelling
+    price_step: str = "0.01"
+    size_step: str = "0.00000001"
+    name: str = ""
+
+
+def parse_source(source: str) -> list[Channel]:
+    """The channels that ``venue:SYMBOL[/kind]`` asks for; without a kind, trades and book.
+
+    Raises ConfigError when the form or the kind is wrong. The venue is judged where adapters are found.
+    """
+    venue, colon, rest = source.partition(":")
+    symbol, slash, kind = rest.partition("/")
+    if slash and kind not in KINDS and "/" in kind:  # a native spelling such as XBT/USD/trade
+        symbol, _, kind = rest.rpartition("/")
+    elif slash and kind.isupper() and kind not in KINDS:
+        symbol, slash, kind = rest, "", ""
+    if not (venue and colon and symbol):
+        raise ConfigError(f"{source!r} is not a source; write venue:SYMBOL or venue:SYMBOL/kind", allowed=["kraken:BTC-USD/book"])  # fmt: skip
+    if not _SYMBOL(symbol):
+        raise ConfigError(f"{symbol!r} is not a symbol")
+    if slash and kind not in KINDS:
+        raise ConfigError(f"{kind!r} is not a kind of channel", where=source, allowed=nearest(kind, KINDS) or list(KINDS[:3]))  # fmt: skip
+    kinds = (kind,) if slash else DEFAULT_KINDS
+    return [Channel(venue.lower(), unified(symbol), k) for k in kinds]
+
+
+def unified(symbol: str) -> str:
+    """Our spelling of a vendor's symbol: ``btcusd``, ``BTC/USD`` and ``BTC_USD`` are ``BTC-USD``."""
+    symbol = re.sub("[/_]", "-", symbol.upper())
+    if "-" in symbol:
+        return symbol
+    for quote in _BY_LENGTH:
+        base = symbol.removesuffix(quote)
+        if base != symbol and len(base) >= 3:
+            return f"{base}-{quote}"
+    return symbol
+
+
+def interval_ns(kind: str) -> int:
+    """The length of one bar of ``bar.<interval>`` in ns."""
+    text = kind.removeprefix("bar.")
+    return int(text[:-1]) * _SECONDS[text[-1]] * 1_000_000_000
+
+
+def by_symbol(channels: Iterable[Channel]) -> dict[str, set[str]]:
+    """The kinds wanted of each symbol, in the order in which the symbols came."""
+    kinds: dict[str, set[str]] = {}
+    for channel in channels:
+        kinds.setdefault(channel.symbol, set()).add(channel.kind)
+    return kinds

@@ -1,0 +1,552 @@
+"""One upstream connection's protocol, without the connection (floor 3).
+
+Frames, fetched answers and the time go in; events come out of each call, and effects wait in ``effects()``
+for whoever holds the socket. The live feed, the replay and the tests all drive this same object.
+
+Rule 1: a book that is not whole is never handed out. From the moment something is known to be lost until a
+        snapshot has arrived, its channel is ``resyncing`` and silent.
+Rule 2: every interval in which a channel may have missed something is told as a Gap, when it opens and when
+        it has ended.
+Rule 3: trouble of one symbol is that symbol's; only a counter of the whole connection, silence or the
+        venue's own word ends the connection.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from .adapter import Adapter
+from .book import Book
+from .channel import SECOND, ChannelState
+from .errors import DecodeError
+from .events import (
+    Ack,
+    Bar,
+    BookUpdate,
+    Closing,
+    Counter,
+    Denied,
+    Gap,
+    Heartbeat,
+    MarketEvent,
+    Message,
+    Origin,
+    Quote,
+    Status,
+    Trade,
+    Trust,
+)
+from .instruments import Channel
+from .sequence import Verdict, counted
+
+PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
+OVERDUE_S = 10  #: how long a snapshot or a first message may take before it is asked for again
+
+
+class Send(Struct, frozen=True):
+    """Send this frame."""
+
+    frame: bytes
+
+
+class Fetch(Struct, frozen=True):
+    """Fetch ``path`` below the venue's REST address and hand the body to ``Session.fetched``.
+
+    ``attempt`` counts from 0; wait longer with each.
+    """
+
+    symbol: str
+    path: str
+    attempt: int
+
+
+class Close(Struct, frozen=True):
+    """Close the connection and dial again."""
+
+    cause: str
+
+
+Effect = Send | Fetch | Close
+
+
+class Session:
+    """See the module. ``adapter`` serves one connection, so make a new session for each set of channels."""
+
+    def __init__(self, adapter: Adapter, origin: Origin = Origin.LIVE) -> None:
+        self.adapter = adapter
+        self.channels: dict[str, ChannelState] = {}
+        self.undecodable = 0
+        self._origin = origin
+        self._connected = False
+        self._heard_ns = 0
+        self._probed = False
+        self._counter = -1
+        self._seq = 0
+        self._out: list[MarketEvent] = []
+        self._effects: list[Effect] = []
+
+    # Wishes
+
+    def want(self, channels: Iterable[Channel], now_ns: int) -> list[MarketEvent]:
+        """Subscribe ``channels``; on a live connection at once. Wanting a channel twice changes nothing."""
+        new: list[Channel] = []
+        for channel in channels:
+            for needed in self._carriers(channel):
+                if str(needed) not in self.channels:
+                    self.channels[str(needed)] = ChannelState(needed, self.adapter)
+                    new.append(needed)
+            self.channels[str(channel)].wanted = True
+        if new and self._connected:
+            self._change_subscription(self.adapter.subscribe(self._upstream(new)))
+            self._expect(new, now_ns)
+        return self._take()
+
+    def drop(self, channels: Iterable[Channel], now_ns: int) -> list[MarketEvent]:
+        """Give ``channels`` up. Those that a remaining one is made from stay subscribed."""
+        for channel in channels:
+            if state := self.channels.get(str(channel)):
+                state.wanted = False
+        needed = {
+            str(c) for state in self.channels.values() if state.wanted for c in self._carriers(state.channel)
+        }
+        gone = [self.channels.pop(name) for name in list(self.channels) if name not in needed]
+        streams = {(s.channel.symbol, self.adapter.stream(s.channel)) for s in self.channels.values()}
+        idle = [s.channel for s in gone if (s.channel.symbol, self.adapter.stream(s.channel)) not in streams]
+        if idle and self._connected:
+            self._change_subscription(self.adapter.unsubscribe(idle))
+        return self._take()
+
+    # The connection
+
+    def connected(self, now_ns: int) -> list[MarketEvent]:
+        """The connection is open: log in, subscribe."""
+        self._connected, self._heard_ns, self._counter = True, now_ns, -1
+        channels = [state.channel for state in self.channels.values()]
+        self._send(self.adapter.subscribe(self._upstream(channels)))
+        self._expect(channels, now_ns)
+        self._emit(Status(self.adapter.venue, "connected"), now_ns)
+        return self._take()
+
+    def disconnected(self, cause: str, now_ns: int) -> list[MarketEvent]:
+        """The connection is gone: every channel is stale from the last thing heard."""
+        if self._connected:
+            self._connected = False
+            self._effects.clear()
+            for state in self.channels.values():
+                state.forget()
+                self._open_gap(state, cause, now_ns, start_ns=self._heard_ns)
+                self._mark(state, Trust.STALE, cause, now_ns)
+            self._emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
+        return self._take()
+
+    def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
+        """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
+        self._heard_ns, self._probed = now_ns, False
+        try:
+            messages = self.adapter.decode(frame)
+        except DecodeError as error:
+            self._on_undecodable(error, now_ns)
+            return self._take()
+        for message in messages:
+            if not self._on_message(message, now_ns):
+                break
+        return self._take()
+
+    def fetched(self, symbol: str, body: bytes, now_ns: int) -> list[MarketEvent]:
+        """Start the book of ``symbol`` from a fetched snapshot, then catch up with what came meanwhile."""
+        state = self.channels.get(str(Channel(self.adapter.venue, symbol, "book")))
+        if state is None or state.pending is None:
+            return []
+        try:
+            snapshot = self.adapter.decode_snapshot(symbol, body)
+        except DecodeError as error:
+            self._fetch(state)
+            self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
+            return self._take()
+        state.received += 1
+        self._bridge(state, snapshot, now_ns)
+        return self._take()
+
+    def tick(self, now_ns: int) -> list[MarketEvent]:
+        """Let time pass: find silence, ask again for what is overdue. Call it a few times a second."""
+        if self._connected:
+            self._watch_silence(now_ns)
+            for state in list(self.channels.values()):
+                if state.expected_ns is not None and now_ns >= state.expected_ns:
+                    self._ask_again(state, now_ns)
+        return self._take()
+
+    def effects(self) -> list[Effect]:
+        """What is to be done now, once."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    # Messages
+
+    def _on_message(self, message: Message, now_ns: int) -> bool:
+        """Deal with one message; False when the rest of its frame is void."""
+        match message:
+            case BookUpdate():
+                self._on_book(message, now_ns)
+            case Trade():
+                self._on_trade(message, now_ns)
+            case Quote() | Bar() | Status() | Gap():
+                self._on_plain(message, now_ns)
+            case Heartbeat():
+                pass
+            case Counter(n=n):
+                return self._on_counter(n, now_ns)
+            case Ack(channel=channel):
+                self._on_ack(channel, now_ns)
+            case Denied(reason=reason, channel=channel):
+                self._on_denied(reason, channel, now_ns)
+            case Closing(reason=reason):
+                self._effects.append(Close(reason))
+        return True
+
+    def _on_book(self, update: BookUpdate, now_ns: int) -> None:
+        state = self.channels.get(update.channel)
+        if state is None:
+            return
+        state.received += 1
+        if update.snapshot:
+            self._start(state, update, now_ns)
+            return
+        if state.pending is None and state.book is None:
+            if self.adapter.snapshot_path(state.channel.symbol) is None:
+                state.discarded += 1
+                return
+            self._fetch(state)
+        if state.pending is not None:
+            if len(state.pending) >= PENDING:
+                state.discarded += len(state.pending) if state.book is None else 0
+                state.pending.clear()
+            state.pending.append(update)
+        if state.book is not None:
+            self._apply(state, state.book, update, now_ns)
+
+    def _on_trade(self, trade: Trade, now_ns: int) -> None:
+        state = self.channels.get(trade.channel)
+        if state is None:
+            return
+        backfilled = trade.origin is Origin.BACKFILLED
+        if backfilled and state.number is None:  # history from before we were here
+            return
+        state.received += 1
+        if trade.number is not None:
+            lost = 0 if state.number is None else trade.number - state.number - 1
+            if state.number is not None and lost < 0:
+                state.superseded += 1
+                return
+            if lost:
+                self._open_gap(state, f"trade number {state.number} was followed by {trade.number}", now_ns)
+            self._close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
+            state.number = trade.number
+        else:
+            self._close_gap(state, now_ns)
+        self._believe(state, now_ns)
+        if backfilled:
+            self._emit(replace(trade, trust=state.trust, proof=state.proof), now_ns, Origin.BACKFILLED)
+        else:
+            self._deliver(state, trade, now_ns)
+
+    def _on_plain(self, event: Quote | Bar | Status | Gap, now_ns: int) -> None:
+        state = self.channels.get(event.channel)
+        if state is not None:
+            state.received += 1
+            self._confirm(state, now_ns)
+            self._deliver(state, event, now_ns)
+
+    def _on_counter(self, n: int, now_ns: int) -> bool:
+        verdict = counted(self._counter, n, n)
+        if verdict is Verdict.GAP:
+            cause = f"frame {self._counter} was followed by {n}"
+            for state in self.channels.values():
+                state.forget()
+                self._open_gap(state, cause, now_ns)
+                self._mark(state, Trust.RESYNCING, cause, now_ns)
+            self._effects.append(Close(cause))
+            return False
+        self._counter = max(self._counter, n)
+        return verdict is Verdict.APPLY
+
+    def _on_ack(self, name: str, now_ns: int) -> None:
+        state = self.channels.get(name)
+        if state is None:
+            return
+        symbol = state.channel.symbol
+        if state.channel.kind != "book":
+            self._confirm(state, now_ns)
+        elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
+            self._fetch(state)
+
+    def _on_denied(self, reason: str, name: str, now_ns: int) -> None:
+        refused = [self.channels[name]] if name in self.channels else [
+            state for state in self.channels.values() if not state.heard_ns
+        ]  # fmt: skip
+        for state in refused:
+            state.expected_ns = None
+            state.trust, state.cause = Trust.STALE, reason
+            self._emit(Status(str(state.channel), "denied", reason), now_ns)
+        if not refused:
+            self._emit(Status(self.adapter.venue, "denied", reason), now_ns)
+
+    def _on_undecodable(self, error: DecodeError, now_ns: int) -> None:
+        """What has a proof will show by itself whether the frame mattered; the rest may have lost something."""
+        self.undecodable += 1
+        self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
+        for state in list(self.channels.values()):
+            if state.guarantee is None and state.heard_ns:
+                if state.channel.kind == "book":
+                    self._resync(state, "undecodable frame", now_ns)
+                else:
+                    self._open_gap(state, "undecodable frame", now_ns)
+                    self._close_gap(state, now_ns)
+
+    # Books
+
+    def _start(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
+        """Begin a new book, and a new proof, from a snapshot."""
+        book = self._book_of(snapshot)
+        if self._wrong(book, snapshot):
+            state.discarded += 1
+            self._resync(state, "the snapshot fails its own checksum", now_ns)
+        else:
+            self._install(state, book, snapshot, now_ns)
+
+    def _book_of(self, snapshot: BookUpdate) -> Book:
+        book = Book()
+        book.apply(snapshot.bids, snapshot.asks, depth=self.adapter.depth)
+        book.seq = snapshot.last
+        if self.adapter.snapshot_depth is not None:
+            for side in (book.bids, book.asks):
+                if len(side) >= self.adapter.snapshot_depth:
+                    side.close_horizon()
+        return book
+
+    def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
+        state.book, state.pending, state.expected_ns = book, None, None
+        for carried in self._made_from(state):
+            carried.proof = None
+            self._believe(carried, now_ns)
+            self._close_gap(carried, now_ns, healed="snapshot")
+        self._watch_horizon(state, book, now_ns)
+        self._deliver_book(state, book, snapshot, now_ns)
+
+    def _bridge(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
+        """Join a fetched snapshot to the updates held since before it was asked for."""
+        held, rule, at = state.pending or [], self.adapter.sequence, snapshot.last
+        assert rule is not None and at is not None, "a fetched snapshot needs numbered updates"
+        fresh = [update for update in held if (update.last or 0) > at]
+        if fresh and rule(at, fresh[0].first or 0, fresh[0].last or 0) is Verdict.GAP:
+            state.superseded += 1  # the snapshot is older than the stream
+            self._fetch(state)
+        elif state.book is None:
+            state.superseded += len(held) - len(fresh)
+            self._start(state, snapshot, now_ns)
+            for update in fresh:
+                if state.book is not None:
+                    self._apply(state, state.book, update, now_ns)
+        else:  # these updates were delivered already: tell the whole book once
+            book = self._book_of(snapshot)
+            for update in fresh:
+                book.apply(update.bids, update.asks)
+                book.seq = update.last
+            whole = replace(snapshot, bids=book.bids.top(len(book.bids)), asks=book.asks.top(len(book.asks)), first=book.seq, last=book.seq)  # fmt: skip
+            self._install(state, book, whole, now_ns)
+
+    def _apply(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
+        rule = self.adapter.sequence
+        if rule is not None and book.seq is not None and update.first is not None and update.last is not None:
+            verdict = rule(book.seq, update.first, update.last)
+            if verdict is Verdict.DROP:
+                state.superseded += 1
+                return
+            if verdict is Verdict.GAP:
+                self._resync(state, f"update {book.seq} was followed by {update.first}", now_ns)
+                if state.pending is None:
+                    state.discarded += 1
+                else:
+                    state.pending.append(update)
+                return
+        book.apply(update.bids, update.asks, depth=self.adapter.depth)
+        book.seq = update.last
+        if self._wrong(book, update):
+            state.discarded += 1
+            self._resync(state, "checksum", now_ns)
+        elif state.guarantee is None and book.crossed:
+            state.discarded += 1
+            self._resync(state, "crossed", now_ns)
+        else:
+            self._watch_horizon(state, book, now_ns)
+            self._deliver_book(state, book, update, now_ns)
+
+    def _wrong(self, book: Book, update: BookUpdate) -> bool:
+        return update.checksum is not None and self.adapter.checksum(book) != update.checksum
+
+    def _watch_horizon(self, state: ChannelState, book: Book, now_ns: int) -> None:
+        """A fetched snapshot ends somewhere: prove no deeper, and fetch anew before the market walks off it."""
+        told, reach = book.told, self.adapter.snapshot_depth
+        if told is None or reach is None:
+            return
+        if state.proof is not None and state.proof.depth != told:
+            state.proof = replace(state.proof, depth=told)
+        if told == 0:
+            for carried in self._made_from(state):
+                self._mark(carried, Trust.UNVERIFIABLE, "the market left the range of the snapshot", now_ns)
+        if told < reach // 10 and state.pending is None:
+            self._fetch(state)
+
+    def _resync(self, state: ChannelState, cause: str, now_ns: int) -> None:
+        """Throw the book away and ask for a new one; soon at first, more slowly if it goes wrong again."""
+        for carried in self._made_from(state):
+            self._open_gap(carried, cause, now_ns)
+            self._mark(carried, Trust.RESYNCING, cause, now_ns)
+        state.forget()
+        if self.adapter.dials_to_change:
+            self._effects.append(Close(cause))
+        elif (wait_ns := state.back_off(now_ns)) > 0:
+            state.expected_ns = now_ns + wait_ns
+        else:
+            self._ask_again(state, now_ns)
+
+    def _ask_again(self, state: ChannelState, now_ns: int) -> None:
+        state.expected_ns = now_ns + OVERDUE_S * SECOND
+        if state.channel.kind == "book" and self.adapter.snapshot_path(state.channel.symbol) is not None:
+            self._fetch(state)
+            return
+        stream = self.adapter.stream(state.channel)
+        together = [
+            other
+            for other in self.channels.values()
+            if other.channel.symbol == state.channel.symbol and self.adapter.stream(other.channel) == stream
+        ]
+        for other in together:
+            if other is not state:
+                self._open_gap(other, "resubscribed", now_ns)
+        channels = self._upstream([other.channel for other in together])
+        self._send(self.adapter.unsubscribe(channels))
+        self._send(self.adapter.subscribe(channels))
+
+    def _fetch(self, state: ChannelState) -> None:
+        path = self.adapter.snapshot_path(state.channel.symbol)
+        assert path is not None
+        if state.pending is None:
+            state.pending, state.fetches = [], 0
+        else:
+            state.fetches += 1
+        self._effects.append(Fetch(state.channel.symbol, path, state.fetches))
+
+    # Trust and gaps
+
+    def _confirm(self, state: ChannelState, now_ns: int) -> None:
+        """The channel flows. What it missed, if anything, ends here; numbered trades end theirs themselves."""
+        if state.number is None:
+            self._close_gap(state, now_ns)
+        self._believe(state, now_ns)
+
+    def _believe(self, state: ChannelState, now_ns: int) -> None:
+        state.heard_ns, state.expected_ns = now_ns, None
+        if state.proof is None:
+            state.prove(now_ns)
+        self._mark(state, state.usual, "", now_ns)
+
+    def _mark(self, state: ChannelState, trust: Trust, cause: str, now_ns: int) -> None:
+        if state.trust is not trust or (cause and not state.cause):
+            state.trust, state.cause, state.since_ns = trust, cause, now_ns
+            if trust is not Trust.VERIFIED:
+                state.proof = None
+            if state.wanted:
+                self._emit(Status(str(state.channel), trust, cause, proof=state.proof, trust=trust), now_ns)
+
+    def _open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
+        if state.gap is None and state.heard_ns:
+            start_ns = max(state.heard_ns, start_ns or 0)
+            state.gap = Gap(str(state.channel), start_ns, None, cause)
+            state.proof = None
+            if state.wanted:
+                self._emit(state.gap, now_ns)
+
+    def _close_gap(self, state: ChannelState, now_ns: int, *, healed: str | None = None, missing: int | None = None) -> None:  # fmt: skip
+        if state.gap is not None:
+            gap, state.gap = state.gap, None
+            if state.wanted:
+                self._emit(replace(gap, end_ns=now_ns, healed=healed, missing=missing), now_ns)
+
+    def _watch_silence(self, now_ns: int) -> None:
+        quiet_s = (now_ns - self._heard_ns) / SECOND
+        if quiet_s >= self.adapter.silence_s:
+            cause = f"silent for {quiet_s:.1f} s"
+            for state in self.channels.values():
+                self._mark(state, Trust.STALE, cause, now_ns)
+            self._effects.append(Close(cause))
+            self._heard_ns = now_ns
+        elif quiet_s >= self.adapter.silence_s / 2 and not self._probed and (probe := self.adapter.probe()):
+            self._probed = True
+            self._send([probe])
+
+    # Delivery
+
+    def _deliver_book(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
+        state.heard_ns = now_ns
+        self._deliver(state, replace(update, _book=book), now_ns)
+        quote = self.channels.get(str(state.channel._replace(kind="quote")))
+        if quote is not None and quote.derived and quote.wanted:
+            bid, ask = book.bids.best() or (None, None), book.asks.best() or (None, None)
+            if (bid, ask) != quote.last_best:
+                quote.last_best = (bid, ask)
+                quote.received += 1
+                quote.heard_ns = now_ns
+                self._deliver(quote, Quote(str(quote.channel), update.venue_ns, *bid, *ask, book.seq), now_ns)
+
+    def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
+        state.delivered += 1
+        if state.wanted:
+            self._seq += 1
+            stamped = replace(event, recv_ns=now_ns, seq=self._seq, trust=state.trust, proof=state.proof, origin=self._origin)  # fmt: skip
+            self._out.append(stamped)
+
+    def _emit(self, event: MarketEvent, now_ns: int, origin: Origin | None = None) -> None:
+        self._seq += 1
+        self._out.append(replace(event, recv_ns=now_ns, seq=self._seq, origin=origin or self._origin))
+
+    def _take(self) -> list[MarketEvent]:
+        out, self._out = self._out, []
+        return out
+
+    # Subscriptions
+
+    def _carriers(self, channel: Channel) -> list[Channel]:
+        """The channel itself and, for a quote that the venue does not stream, the book it is made from."""
+        state = self.channels.get(str(channel)) or ChannelState(channel, self.adapter)
+        return [channel, channel._replace(kind="book")] if state.derived else [channel]
+
+    def _upstream(self, channels: Sequence[Channel]) -> list[Channel]:
+        """Those of ``channels`` that the venue knows, once each."""
+        return [c for c in dict.fromkeys(channels) if not self.channels[str(c)].derived]
+
+    def _made_from(self, state: ChannelState) -> list[ChannelState]:
+        """A book's channel and the quote that is made from it, if it is."""
+        quote = self.channels.get(str(state.channel._replace(kind="quote")))
+        return (
+            [state, quote]
+            if state.channel.kind == "book" and quote is not None and quote.derived
+            else [state]
+        )
+
+    def _expect(self, channels: Iterable[Channel], now_ns: int) -> None:
+        for channel in channels:
+            state = self.channels[str(channel)]
+            if channel.kind == "book":
+                state.expected_ns = now_ns + OVERDUE_S * SECOND
+            self._mark(state, Trust.RESYNCING, "subscribing", now_ns)
+
+    def _change_subscription(self, frames: list[bytes]) -> None:
+        if self.adapter.dials_to_change:
+            self._effects.append(Close("subscription changed"))
+        else:
+            self._send(frames)
+
+    def _send(self, frames: Iterable[bytes]) -> None:
+        self._effects.extend(Send(frame) for frame in frames)
