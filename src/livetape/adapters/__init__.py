@@ -1,13 +1,14 @@
 """Vendor APIs in the client role, one file each; found by module name, then by entry point (floor 2).
 
-``adapters/gemini.py`` serves the venue ``gemini``; a second API of the same venue is ``adapters/gemini_v1.py``
-and is chosen by ``api = "v1"``. Another package ships a venue as an entry point of the group
-``livetape.adapters`` whose name is the venue's.
+``adapters/gemini.py`` serves the venue ``gemini``; a second API of the same venue is
+``adapters/gemini_v1.py`` and is chosen by ``api = "v1"``. Another package ships a venue as an entry point
+of the group ``livetape.adapters`` whose name is the venue's.
 """
 
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
+from typing import TypeGuard
 
 from ..core.adapter import Adapter
 from ..core.decimals import nearest
@@ -22,9 +23,9 @@ def find(venue: str, api: str = "") -> type[Adapter]:
         return next(a for a in vars(module).values() if _is_adapter(a) and a.__module__ == module.__name__)
     for point in entry_points(group="livetape.adapters", name=name):
         adapter = point.load()
-        if not _is_adapter(adapter):
-            raise ConfigError(f"the entry point {point.value} is not an Adapter", where=name)
-        return adapter
+        if _is_adapter(adapter):
+            return adapter
+        raise ConfigError(f"the entry point {point.value} is not an Adapter", where=name)
     if api and venue in venues():
         apis = [m.removeprefix(f"{venue}_") for m in _modules() if m.startswith(f"{venue}_")]
         raise ConfigError(f"{venue} has no API {api!r}", allowed=apis or None)
@@ -41,5 +42,5 @@ def _modules() -> list[str]:
     return [module.name for module in iter_modules(__path__)]
 
 
-def _is_adapter(thing: object) -> bool:
+def _is_adapter(thing: object) -> TypeGuard[type[Adapter]]:
     return isinstance(thing, type) and issubclass(thing, Adapter) and thing is not Adapter

@@ -1,4 +1,6 @@
-"""Binance spot. Source: https://github.com/binance/binance-spot-api-docs, web-socket-streams.md (read 2026-11-20).
+"""Binance spot.
+
+Source: https://github.com/binance/binance-spot-api-docs, web-socket-streams.md (read 2026-11-20).
 
 The stream carries differences only, numbered ``U..u``; the starting book is fetched over REST and bridged:
 drop what ends at or before ``lastUpdateId``; the next must cover ``lastUpdateId + 1`` [recorded].
@@ -6,7 +8,6 @@ The REST book holds 1000 levels a side at most; what lies beyond was never told 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field, json
 
@@ -19,7 +20,7 @@ from ..core.times import ns_of_ms
 
 
 # {"e":"depthUpdate","E":1633998512068,"s":"NKNUSDT","U":499869750,"u":499869752,
-#  "b":[["0.35130000","6195.00000000"]],"a":[]}                                                  [recorded 2021-10-12]
+#  "b":[["0.35130000","6195.00000000"]],"a":[]}                                       [recorded 2021-10-12]
 class Depth(Struct, gc=False):
     s: str
     E: int
@@ -30,7 +31,7 @@ class Depth(Struct, gc=False):
 
 
 # {"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
-#  "T":1723161255342,"m":true,"M":true}                                                          [recorded 2024-08-08]
+#  "T":1723161255342,"m":true,"M":true}                                               [recorded 2024-08-08]
 class Print(Struct, gc=False):
     s: str
     t: int
@@ -103,7 +104,8 @@ class Markets(Struct, gc=False):
 
 
 _envelope = json.Decoder(Envelope)
-_depth, _print, _ticker, _kline = (json.Decoder(t) for t in (Depth, Print, BookTicker, Kline))
+_depth, _print = json.Decoder(Depth), json.Decoder(Print)
+_ticker, _kline = json.Decoder(BookTicker), json.Decoder(Kline)
 _snapshot, _markets = json.Decoder(Snapshot), json.Decoder(Markets)
 _BARS = {f"bar.{i}": f"kline_{i}" for i in ("1s", "1m", "5m", "15m", "30m", "1h", "4h", "6h", "1d")}
 _STREAM = {"book": "depth@100ms", "trade": "trade", "quote": "bookTicker", **_BARS}
@@ -117,13 +119,16 @@ class Binance(Adapter):
     ws_url = "wss://data-stream.binance.vision/stream"
     rest_url = "https://data-api.binance.vision"
     kinds = frozenset(_STREAM)
-    guarantees = {"book": Guarantee("sequence U/u"), "trade": Guarantee("trade id")}
+    guarantees: Mapping[str, Guarantee] = {
+        "book": Guarantee("sequence U/u"),
+        "trade": Guarantee("trade id"),
+    }
     limits = Limits(symbols_per_socket=250, connects_per_minute=60)  # 1024 streams a socket [doc]
     silence_s = 30.0
     sequence = staticmethod(ranged)
     snapshot_depth = 1000
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
         self._symbols: dict[str, str] = {}  # native to unified, of what was asked for
         self._asked: dict[int, list[str]] = {}  # request id to channel names
@@ -156,13 +161,7 @@ class Binance(Adapter):
             bids, asks = checked_levels(d.b), checked_levels(d.a)
             return [BookUpdate(self._name(d.s, "book"), ns_of_ms(d.E), False, bids, asks, d.U, d.u)]
         if name == "trade":
-            t = _print.decode(data)
-            side = "sell" if t.m else "buy"  # m: the buyer was the maker
-            return [
-                Trade(
-                    self._name(t.s, "trade"), ns_of_ms(t.T), checked(t.p), checked(t.q), side, str(t.t), t.t
-                )
-            ]
+            return [self._trade(_print.decode(data))]
         if name == "bookTicker":
             q = _ticker.decode(data)
             bid, bid_size, ask, ask_size = map(checked, (q.b, q.B, q.a, q.A))
@@ -193,17 +192,31 @@ class Binance(Adapter):
     def _answer(self, envelope: Envelope) -> list[Message]:
         channels = self._asked.pop(envelope.id, []) if isinstance(envelope.id, int) else []
         if envelope.msg or envelope.error is not UNSET:
-            reason = envelope.msg or bytes(envelope.error).decode()
-            return [Denied(reason, name) for name in channels] or [Denied(reason)]
+            reason = envelope.msg or bytes(envelope.error or b"").decode()
+            symbols = {Channel.parse(name).symbol for name in channels}
+            return [Denied(reason, symbol) for symbol in symbols] or [Denied(reason)]
         if envelope.data is not UNSET and b'"serverShutdown"' in bytes(envelope.data):
             return [Closing("the server announced its restart")]
         return [Ack(name) for name in channels] or [Heartbeat()]
 
+    def _trade(self, t: Print) -> Trade:
+        name, side = self._name(t.s, "trade"), "sell" if t.m else "buy"  # m: the buyer was the maker
+        return Trade(name, ns_of_ms(t.T), checked(t.p), checked(t.q), side, str(t.t), t.t)
+
     def _bar(self, kline: Kline) -> Bar:
         k = kline.k
-        texts = map(checked, (k.o, k.h, k.l, k.c, k.v))
-        name = self._name(kline.s, f"bar.{k.i}")
-        return Bar(name, ns_of_ms(k.t), *texts, trades=k.n, closed=k.x, venue_ns=ns_of_ms(kline.E))
+        return Bar(
+            self._name(kline.s, f"bar.{k.i}"),
+            ns_of_ms(k.t),
+            checked(k.o),
+            checked(k.h),
+            checked(k.l),
+            checked(k.c),
+            checked(k.v),
+            trades=k.n,
+            closed=k.x,
+            venue_ns=ns_of_ms(kline.E),
+        )
 
     def _name(self, native: str, kind: str) -> str:
         return f"{self.venue}:{self._symbols.get(native) or unified(native)}/{kind}"
@@ -211,4 +224,5 @@ class Binance(Adapter):
 
 def _instrument(m: Market) -> Instrument:
     steps = {f.filterType: f.tickSize or f.stepSize for f in m.filters}
-    return Instrument(f"{m.baseAsset}-{m.quoteAsset}", m.symbol, steps.get("PRICE_FILTER", "0.01"), steps.get("LOT_SIZE", "0.00000001"))  # fmt: skip
+    price_step, size_step = steps.get("PRICE_FILTER", "0.01"), steps.get("LOT_SIZE", "0.00000001")
+    return Instrument(f"{m.baseAsset}-{m.quoteAsset}", m.symbol, price_step, size_step)

@@ -2,7 +2,8 @@
 
 No acknowledgements, no sequence, no book timestamp: a lost ``l2_updates`` cannot be seen, so books are
 ``unverifiable`` and a crossed book starts anew. Deletes of levels never announced are normal [recorded].
-A snapshot is known by its ``trades`` or ``auction_events`` key; its trades are history, up to ten days old [recorded].
+A snapshot is known by its ``trades`` or ``auction_events`` key; its trades are history, up to ten days
+old [recorded].
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from ..core.times import ns_of_ms
 
 
 # {"type":"trade","symbol":"BTCUSD","event_id":3575573053,"timestamp":1560976400428,"price":"9004.21",
-#  "quantity":"0.09110000","side":"buy"}                                                                        [doc]
+#  "quantity":"0.09110000","side":"buy"}                                                                 [doc]
 class Print(Struct, gc=False, omit_defaults=True, tag_field="type", tag="trade"):
     symbol: str
     event_id: int
@@ -28,7 +29,7 @@ class Print(Struct, gc=False, omit_defaults=True, tag_field="type", tag="trade")
     tid: int | None = None
 
 
-# {"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","9121.9","0"]]}                                      [doc]
+# {"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","9121.9","0"]]}                               [doc]
 class L2(Struct, gc=False, tag_field="type", tag="l2_updates"):
     symbol: str
     changes: list[tuple[str, str, str]]
@@ -40,7 +41,8 @@ class Beat(Struct, gc=False, tag_field="type", tag="heartbeat"):
     timestamp: int = 0
 
 
-# {"type":"candles_15m_updates","symbol":"BTCUSD","changes":[[1561054500000,9350.18,9358.35,9350.18,9355.51,2.07]]}
+# {"type":"candles_15m_updates","symbol":"BTCUSD",
+#  "changes":[[1561054500000,9350.18,9358.35,9350.18,9355.51,2.07]]}                                     [doc]
 class Candles(Struct, gc=False):
     symbol: str
     changes: list[tuple[int, Raw, Raw, Raw, Raw, Raw]]
@@ -63,7 +65,8 @@ class Request(Struct, gc=False):
     subscriptions: list[Subscription]
 
 
-_frame, _head, _candles = json.Decoder(L2 | Print | Beat), json.Decoder(Head), json.Decoder(Candles)
+_frame: json.Decoder[L2 | Print | Beat] = json.Decoder(L2 | Print | Beat)
+_head, _candles = json.Decoder(Head), json.Decoder(Candles)
 _BARS = {f"bar.{i}": f"candles_{i}" for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
 _STREAM = {"book": "l2", "trade": "l2", **_BARS}
 _AUCTIONS = ("auction_open", "auction_indicative", "auction_result")
@@ -138,8 +141,9 @@ def _book(update: L2) -> Iterator[Message]:
 
 def _trade(trade: Print, origin: Origin = Origin.LIVE) -> Trade:
     side = trade.side if trade.side in ("buy", "sell") else None  # "block" and "auction" have no aggressor
-    name = f"gemini:{unified(trade.symbol)}/trade"
-    return Trade(name, ns_of_ms(trade.timestamp), checked(trade.price), checked(trade.quantity), side, str(trade.event_id), origin=origin)  # fmt: skip
+    name, venue_ns = f"gemini:{unified(trade.symbol)}/trade", ns_of_ms(trade.timestamp)
+    price, size = checked(trade.price), checked(trade.quantity)
+    return Trade(name, venue_ns, price, size, side, str(trade.event_id), origin=origin)
 
 
 def _bars(kind: str, candles: Candles) -> Iterator[Message]:
@@ -148,4 +152,5 @@ def _bars(kind: str, candles: Candles) -> Iterator[Message]:
         raise ValueError(f"unknown message {kind!r}")
     name = f"gemini:{unified(candles.symbol)}/bar.{interval}"
     for ms, *numbers in reversed(candles.changes):  # newest first on the wire
-        yield Bar(name, ns_of_ms(ms), *(checked(str(number, "ascii")) for number in numbers))
+        opened, high, low, close, volume = [checked(str(number, "ascii")) for number in numbers]
+        yield Bar(name, ns_of_ms(ms), opened, high, low, close, volume)

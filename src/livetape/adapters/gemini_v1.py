@@ -1,12 +1,14 @@
-"""Gemini v1 market data, one symbol a socket. Source: https://docs.gemini.com/websocket/market-data/v1 (read 2026-11-20).
+"""Gemini v1 market data, one symbol a socket.
+
+Source: https://docs.gemini.com/websocket/market-data/v1 (read 2026-11-20).
 
 What is sent is chosen in the address. ``socket_sequence`` counts every frame of the socket from 0, heartbeats
-included; a jump means loss, and the only recovery is a new connection [doc]. The first frame holds the whole
-book as ``initial`` changes; under ``top_of_book`` only the two best, even when one side was asked for [recorded].
+included; a jump means loss, and the only recovery is a new connection [doc]. The first frame holds the
+whole book as ``initial`` changes; under ``top_of_book`` only the two best, even when one side was asked
+for [recorded].
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct, json
@@ -21,7 +23,8 @@ from ..core.times import ns_of_ms
 PARAMETERS = ("heartbeat", "top_of_book", "bids", "offers", "trades", "auctions")
 
 
-# {"type":"change","side":"ask","price":"20346.56","remaining":"0.48","reason":"top-of-book"}    [recorded 2022-10-26]
+# {"type":"change","side":"ask","price":"20346.56","remaining":"0.48",
+#  "reason":"top-of-book"}                                                             [recorded 2022-10-26]
 class Change(Struct, gc=False, omit_defaults=True, tag_field="type", tag="change"):
     side: str
     price: str
@@ -30,7 +33,8 @@ class Change(Struct, gc=False, omit_defaults=True, tag_field="type", tag="change
     delta: str = ""
 
 
-# {"type":"trade","tid":5375547515,"price":"3632.54","amount":"0.1362819142","makerSide":"ask"}  [recorded 2019-01-17]
+# {"type":"trade","tid":5375547515,"price":"3632.54","amount":"0.1362819142",
+#  "makerSide":"ask"}                                                                  [recorded 2019-01-17]
 class Print(Struct, gc=False, tag_field="type", tag="trade"):
     tid: int
     price: str
@@ -76,7 +80,8 @@ class Refusal(Struct, gc=False, tag_field="result", tag="error"):
     message: str = ""
 
 
-_frame, _refusal = json.Decoder(Update | Beat), json.Decoder(Refusal)
+_frame: json.Decoder[Update | Beat] = json.Decoder(Update | Beat)
+_refusal = json.Decoder(Refusal)
 
 
 class GeminiV1(Adapter):
@@ -91,18 +96,21 @@ class GeminiV1(Adapter):
     ws_url = "wss://api.gemini.com/v1/marketdata"
     rest_url = "https://api.gemini.com"
     kinds = frozenset({"book", "trade"})
-    guarantees = {"book": Guarantee("socket_sequence"), "trade": Guarantee("socket_sequence")}
+    guarantees: Mapping[str, Guarantee] = {
+        "book": Guarantee("socket_sequence"),
+        "trade": Guarantee("socket_sequence"),
+    }
     limits = Limits(symbols_per_socket=1, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [doc]
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
         known = {*PARAMETERS, "depth"}
         if unknown := sorted(set(self.options) - known):
             raise ConfigError(f"unknown option {unknown[0]!r}", where="gemini", allowed=sorted(known))
         self._top_only = bool(self.options.get("top_of_book"))
         if self._top_only:
-            self.guarantees = {"book": Guarantee("socket_sequence", 1), "trade": Guarantee("socket_sequence")}
+            self.guarantees = {**self.guarantees, "book": Guarantee("socket_sequence", 1)}
         self._symbol = ""
         self._kinds: set[str] = set()
         self._best: dict[str, str] = {}  # side to price, under top_of_book
@@ -179,4 +187,5 @@ class GeminiV1(Adapter):
 
     def _trade(self, trade: Print, venue_ns: int | None) -> Trade:
         side = {"ask": "buy", "bid": "sell"}.get(trade.makerSide)  # an auction has no aggressor
-        return Trade(f"gemini:{self._symbol}/trade", venue_ns, checked(trade.price), checked(trade.amount), side, str(trade.tid))  # fmt: skip
+        price, size = checked(trade.price), checked(trade.amount)
+        return Trade(f"gemini:{self._symbol}/trade", venue_ns, price, size, side, str(trade.tid))

@@ -1,6 +1,7 @@
 """Kraken spot, WebSocket v2. Source: https://docs.kraken.com/api/docs/websocket-v2 (read 2026-11-20).
 
-Prices and sizes are bare JSON numbers whose text the venue checksums, so they are taken as raw text [recorded].
+Prices and sizes are bare JSON numbers whose text the venue checksums, so they are taken as raw text
+[recorded].
 Books carry no sequence number; every book message carries a CRC32 over the ten best levels [recorded].
 The venue sends no delete for a level that is pushed out of the subscribed depth [recorded].
 """
@@ -9,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
 from zlib import crc32
 
 from msgspec import Raw, Struct, json
@@ -19,10 +19,11 @@ from ..core.book import Book
 from ..core.decimals import Level, checked, checked_levels
 from ..core.errors import ConfigError
 from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Quote, Trade
-from ..core.instruments import Channel, Instrument, unified
-from ..core.times import ns_of
+from ..core.instruments import Channel, Instrument, interval_ns, unified
+from ..core.times import SECOND, ns_of
 
 DEPTHS = (10, 25, 100, 500, 1000)  # the venue refuses any other
+MINUTE = 60 * SECOND
 
 
 class WireLevel(Struct, gc=False):
@@ -31,7 +32,7 @@ class WireLevel(Struct, gc=False):
 
 
 # {"channel":"book","type":"update","data":[{"symbol":"ETH/USD","bids":[],"asks":[{"price":1877.64,
-#  "qty":0.79488026}],"checksum":114690792,"timestamp":"2026-08-02T04:23:43.220187Z"}]}          [recorded 2026-08-02]
+#  "qty":0.79488026}],"checksum":114690792,"timestamp":"2026-08-02T04:23:43.220187Z"}]} [recorded 2026-08-02]
 class WireBook(Struct, gc=False):
     symbol: str
     bids: list[WireLevel]
@@ -108,8 +109,9 @@ class Subscribed(Struct, gc=False, omit_defaults=True):
     snapshot: bool | None = None
 
 
-# {"method":"subscribe","result":{"channel":"book","depth":25,"snapshot":true,"symbol":"ETH/USD"},"success":true,
-#  "time_in":"2026-08-02T04:23:42.847625Z","time_out":"2026-08-02T04:23:42.847670Z"}             [recorded 2026-08-02]
+# {"method":"subscribe","result":{"channel":"book","depth":25,"snapshot":true,"symbol":"ETH/USD"},
+#  "success":true,"time_in":"2026-08-02T04:23:42.847625Z",
+#  "time_out":"2026-08-02T04:23:42.847670Z"}                                           [recorded 2026-08-02]
 class Reply(Struct, gc=False, omit_defaults=True):
     method: str
     success: bool = True
@@ -131,10 +133,12 @@ class Pairs(Struct, gc=False):
     result: dict[str, Pair]
 
 
-_frame = json.Decoder(BookFrame | TradeFrame | TickerFrame | CandleFrame | StatusFrame | HeartbeatFrame)
+Frame = BookFrame | TradeFrame | TickerFrame | CandleFrame | StatusFrame | HeartbeatFrame
+
+_frame: json.Decoder[Frame] = json.Decoder(Frame)
 _reply = json.Decoder(Reply)
 _pairs = json.Decoder(Pairs)
-_MINUTES = {f"bar.{name}": m for name, m in {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}.items()}  # fmt: skip
+_MINUTES = {f"bar.{i}": interval_ns(i) // MINUTE for i in ("1m", "5m", "15m", "30m", "1h", "4h", "1d")}
 _BAR = {minutes: kind for kind, minutes in _MINUTES.items()}
 _CHANNEL = {"trade": "trade", "book": "book", "quote": "ticker", **dict.fromkeys(_MINUTES, "ohlc")}
 #: REST and v1 names of some assets differ from v2's.
@@ -149,17 +153,19 @@ class Kraken(Adapter):
     ws_url = "wss://ws.kraken.com/v2"
     rest_url = "https://api.kraken.com"
     kinds = frozenset(_CHANNEL)
-    guarantees = {"book": Guarantee("crc32", 10), "trade": Guarantee("trade_id")}
+    guarantees: Mapping[str, Guarantee] = {
+        "book": Guarantee("crc32", 10),
+        "trade": Guarantee("trade_id"),
+    }
     limits = Limits(symbols_per_socket=200, connects_per_minute=15)
     silence_s = 10.0  # a heartbeat comes each second while anything is subscribed [recorded]
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
         wanted = self.options.get("depth", DEPTHS[0])
         if not isinstance(wanted, int) or wanted > DEPTHS[-1] or wanted < 1:
-            raise ConfigError(
-                f"book depth {wanted!r} is not offered", where="kraken", allowed=list(map(str, DEPTHS))
-            )
+            offered = [str(depth) for depth in DEPTHS]
+            raise ConfigError(f"book depth {wanted!r} is not offered", where="kraken", allowed=offered)
         self.depth = next(depth for depth in DEPTHS if depth >= wanted)
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
@@ -194,20 +200,21 @@ class Kraken(Adapter):
 
     def parse_symbols(self, body: bytes) -> list[Instrument]:
         return [
-            Instrument(
-                symbol_of(pair.wsname), pair.wsname, _step(pair.pair_decimals), _step(pair.lot_decimals)
-            )
-            for pair in _pairs.decode(body).result.values()
+            Instrument(symbol_of(p.wsname), p.wsname, _step(p.pair_decimals), _step(p.lot_decimals))
+            for p in _pairs.decode(body).result.values()
         ]
 
     def _requests(self, method: str, channels: Sequence[Channel]) -> list[bytes]:
         wanted: dict[str, list[str]] = {}
         for channel in channels:
             wanted.setdefault(channel.kind, []).append(channel.symbol.replace("-", "/"))
-        return [json.encode({"method": method, "params": self._params(k, method) | {"symbol": symbols}}) for k, symbols in wanted.items()]  # fmt: skip
+        return [
+            json.encode({"method": method, "params": self._params(kind, method) | {"symbol": symbols}})
+            for kind, symbols in wanted.items()
+        ]
 
-    def _params(self, kind: str, method: str) -> dict[str, Any]:
-        params: dict[str, Any] = {"channel": _CHANNEL[kind]}
+    def _params(self, kind: str, method: str) -> dict[str, object]:
+        params: dict[str, object] = {"channel": _CHANNEL[kind]}
         if kind == "book":
             params["depth"] = self.depth
         elif kind == "quote":
@@ -217,11 +224,10 @@ class Kraken(Adapter):
         return params | {"snapshot": True} if method == "subscribe" else params
 
     def _answer(self, reply: Reply) -> Iterator[Message]:
-        if not reply.success:
-            yield Denied(
-                reply.error or f"{reply.method} refused", _name(reply.symbol, "book") if reply.symbol else ""
-            )
+        if not reply.success and reply.method == "subscribe":
+            yield Denied(reply.error or "subscription refused", unified(reply.symbol))
         elif reply.method == "subscribe" and (result := reply.result) is not None:
+            self.depth = result.depth or self.depth  # what the venue confirms counts
             kind = _BAR[result.interval] if result.channel == "ohlc" else _KIND.get(result.channel, "")
             yield Ack(_name(result.symbol, kind))
         else:
@@ -262,22 +268,29 @@ def _book(wire: WireBook, *, snapshot: bool) -> BookUpdate:
 def _trades(trades: list[WireTrade], *, history: bool) -> Iterator[Trade]:
     origin = Origin.BACKFILLED if history else Origin.LIVE
     for t in sorted(trades, key=lambda trade: trade.trade_id) if history else trades:
+        name, venue_ns, number = _name(t.symbol, "trade"), ns_of(t.timestamp), t.trade_id
         price, size = checked(_text(t.price)), checked(_text(t.qty))
-        yield Trade(_name(t.symbol, "trade"), ns_of(t.timestamp), price, size, t.side, str(t.trade_id), t.trade_id, origin=origin)  # fmt: skip
+        yield Trade(name, venue_ns, price, size, t.side, str(number), number, origin=origin)
 
 
 def _quote(t: WireTicker) -> Quote:
     bid, bid_size, ask, ask_size = [checked(_text(n)) for n in (t.bid, t.bid_qty, t.ask, t.ask_qty)]
-    return Quote(
-        _name(t.symbol, "quote"), ns_of(t.timestamp) if t.timestamp else None, bid, bid_size, ask, ask_size
-    )
+    venue_ns = ns_of(t.timestamp) if t.timestamp else None
+    return Quote(_name(t.symbol, "quote"), venue_ns, bid, bid_size, ask, ask_size)
 
 
 def _bar(c: WireCandle) -> Bar:
-    kind = _BAR[c.interval]
-    start_ns = ns_of(c.interval_begin)
-    texts = [checked(_text(n)) for n in (c.open, c.high, c.low, c.close, c.volume)]
-    return Bar(_name(c.symbol, kind), start_ns, *texts, trades=c.trades, vwap_text=checked(_text(c.vwap)))
+    return Bar(
+        _name(c.symbol, _BAR[c.interval]),
+        ns_of(c.interval_begin),
+        checked(_text(c.open)),
+        checked(_text(c.high)),
+        checked(_text(c.low)),
+        checked(_text(c.close)),
+        checked(_text(c.volume)),
+        trades=c.trades,
+        vwap_text=checked(_text(c.vwap)),
+    )
 
 
 @lru_cache(1 << 16)  # most of the ten best levels are the same from one message to the next

@@ -7,7 +7,7 @@ Rule 3: what differs between vendors is data here (limits, silence, proofs) or o
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec import MsgspecError, Struct
 
@@ -40,14 +40,16 @@ class Adapter(ABC):
     ws_url: ClassVar[str]
     rest_url: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  #: what the vendor streams; quotes follow from books by themselves
-    guarantees: ClassVar[Mapping[str, Guarantee]] = {}
     limits: ClassVar[Limits] = Limits()
     silence_s: ClassVar[float] = 30.0  #: the longest quiet on a socket that is still healthy
-    sequence: ClassVar[Rule | None] = None  #: how book updates are numbered
+
+    # These an instance may set from its options.
+    guarantees: Mapping[str, Guarantee] = {}
+    sequence: Rule | None = None  #: how book updates are numbered; in a class body a ``staticmethod``
     depth: int | None = None  #: levels a side the venue keeps, when it sends no delete beyond them
     snapshot_depth: int | None = None  #: levels a side that a fetched snapshot holds at most
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Mapping[str, object] | None = None) -> None:
         self.options = dict(options or {})
 
     def endpoint(self, ws_url: str, channels: Sequence[Channel]) -> str:
@@ -73,7 +75,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def parse(self, frame: bytes) -> Iterable[Message]:
-        """What ``frame`` says. May raise any error that bad input causes; ``decode`` turns it into one kind."""
+        """What ``frame`` says. May raise any error that bad input causes; ``decode`` makes it one kind."""
 
     def decode(self, frame: bytes) -> list[Message]:
         """What ``frame`` says, all or nothing. Raises DecodeError, and nothing else, on bad bytes."""
@@ -83,7 +85,7 @@ class Adapter(ABC):
             raise DecodeError(self.venue, frame, str(error)[:200]) from error
 
     def probe(self) -> bytes | None:
-        """A harmless question that the venue answers, to tell quiet from dead; None where it has heartbeats."""
+        """A harmless question that the venue answers, to tell quiet from dead; None with heartbeats."""
         return None
 
     def checksum(self, book: Book) -> int | None:

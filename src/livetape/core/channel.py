@@ -2,12 +2,12 @@
 
 from .adapter import Adapter, Guarantee
 from .book import Book
-from .decimals import Level
 from .events import BookUpdate, Gap, Proof, Trust
 from .instruments import Channel
 
 SECOND = 1_000_000_000
-_Best = tuple[Level | tuple[None, None], Level | tuple[None, None]]
+#: Price and size of the best bid, then of the best ask; None where a side is empty.
+Best = tuple[str | None, str | None, str | None, str | None]
 
 
 class ChannelState:
@@ -18,10 +18,29 @@ class ChannelState:
     """
 
     __slots__ = (
-        "asked_ns", "book", "cause", "channel", "delivered", "derived", "discarded", "expected_ns", "fetches", "gap",
-        "guarantee", "heard_ns", "last_best", "number", "pending", "proof", "received", "resyncs", "since_ns",
-        "superseded", "trust", "wanted",
-    )  # fmt: skip
+        "asked_ns",
+        "book",
+        "cause",
+        "channel",
+        "delivered",
+        "derived",
+        "discarded",
+        "expected_ns",
+        "fetches",
+        "gap",
+        "guarantee",
+        "heard_ns",
+        "last_best",
+        "number",
+        "pending",
+        "proof",
+        "received",
+        "resyncs",
+        "since_ns",
+        "superseded",
+        "trust",
+        "wanted",
+    )
 
     def __init__(self, channel: Channel, adapter: Adapter) -> None:
         self.channel = channel
@@ -38,7 +57,7 @@ class ChannelState:
         self.fetches = 0
         self.resyncs, self.asked_ns = 0, 0
         self.number: int | None = None  #: of the last trade
-        self.last_best: _Best | None = None
+        self.last_best: Best | None = None
         self.received = self.delivered = self.superseded = self.discarded = 0
 
     @property

@@ -1,9 +1,10 @@
 """The contract of a vendor's protocol in the server role (floor 2).
 
-A dialect instance serves one client connection: what the client asks goes in, what the vendor would send comes
-out. It shares its wire types with the adapter of the same API. Pure, like an adapter.
+A dialect instance serves one client connection: what the client asks goes in, what the vendor would send
+comes out. It shares its wire types with the adapter of the same API. Pure, like an adapter.
 
-What happens in the market reaches it as actions: one action is one step of a matching engine, its trades first.
+What happens in the market reaches it as actions: one action is one step of a matching engine, its trades
+first.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +20,7 @@ from .instruments import Instrument
 
 
 class Change(Struct, frozen=True, gc=False):
-    """One level that changed: ``remaining`` is the size now there ("0": gone), ``delta`` the signed change."""
+    """One level that changed: ``remaining`` is the size there now ("0": gone), ``delta`` the change."""
 
     side: str  #: "bid" or "ask"
     price: str

@@ -47,9 +47,13 @@ class Proof(Struct, frozen=True, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False, kw_only=True):
-    """What all events share. ``seq`` counts the events of one session; (recv_ns, seq) is a total order."""
+    """What all events share.
+
+    ``seq`` counts the events of a session; (recv_ns, session, seq) is a total order.
+    """
 
     recv_ns: int = 0
+    session: int = 0
     seq: int = 0
     trust: Trust = Trust.LIVE
     origin: Origin = Origin.LIVE
@@ -149,8 +153,9 @@ class BookUpdate(_OnChannel, frozen=True, gc=False, tag="book"):
 
 
 class Bar(_OnChannel, frozen=True, gc=False, tag="bar"):
-    """Open, high, low, close and volume of one interval that begins at ``start_ns``; ``kind`` names its length.
+    """Open, high, low, close and volume of one interval.
 
+    It begins at ``start_ns``, and ``kind`` names its length.
     ``closed`` is False while the interval runs, None where the venue does not say.
     """
 
@@ -203,10 +208,10 @@ class Ack(Struct, frozen=True, gc=False):
 
 
 class Denied(Struct, frozen=True, gc=False):
-    """The venue refused. Without a channel it concerns the whole connection."""
+    """The venue refused a unified ``symbol``; without one it does not say which."""
 
     reason: str
-    channel: str = ""
+    symbol: str = ""
 
 
 class Heartbeat(Struct, frozen=True, gc=False):

@@ -14,14 +14,17 @@ from .decimals import nearest
 from .errors import ConfigError
 
 INTERVALS = ("1s", "5s", "15s", "1m", "5m", "15m", "30m", "1h", "4h", "6h", "1d")
-KINDS = ("trade", "quote", "book", *(f"bar.{i}" for i in INTERVALS), "summary", "mark", "auction", "luld", "news", "status")  # fmt: skip
+_BARS = tuple(f"bar.{interval}" for interval in INTERVALS)
+KINDS = ("trade", "quote", "book", *_BARS, "summary", "mark", "auction", "luld", "news", "status")
 DEFAULT_KINDS = ("trade", "book")  #: what a source without a kind asks for
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SYMBOL = re.compile(r"[A-Za-z0-9._$:/^-]{1,40}", re.ASCII).fullmatch
+_MONEY = ("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SGD", "TRY", "BRL")
+_STABLE = ("FDUSD", "RLUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "DAI")
+_COINS = ("BTC", "ETH", "BNB", "BCH", "LTC", "FIL")
 #: Quote currencies, longest first, by which a spelling without a separator is split.
-_QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "RLUSD", "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SGD", "TRY", "BRL", "DAI", "BTC", "ETH", "BNB", "BCH", "LTC", "FIL")  # fmt: skip
-_BY_LENGTH = sorted(_QUOTES, key=len, reverse=True)
+_QUOTES = sorted((*_MONEY, *_STABLE, *_COINS), key=len, reverse=True)
 
 
 class Channel(NamedTuple):
@@ -65,11 +68,13 @@ def parse_source(source: str) -> list[Channel]:
     elif slash and kind.isupper() and kind not in KINDS:
         symbol, slash, kind = rest, "", ""
     if not (venue and colon and symbol):
-        raise ConfigError(f"{source!r} is not a source; write venue:SYMBOL or venue:SYMBOL/kind", allowed=["kraken:BTC-USD/book"])  # fmt: skip
+        problem = f"{source!r} is not a source; write venue:SYMBOL or venue:SYMBOL/kind"
+        raise ConfigError(problem, allowed=["kraken:BTC-USD/book"])
     if not _SYMBOL(symbol):
         raise ConfigError(f"{symbol!r} is not a symbol")
     if slash and kind not in KINDS:
-        raise ConfigError(f"{kind!r} is not a kind of channel", where=source, allowed=nearest(kind, KINDS) or list(KINDS[:3]))  # fmt: skip
+        allowed = nearest(kind, KINDS) or list(KINDS[:3])
+        raise ConfigError(f"{kind!r} is not a kind of channel", where=source, allowed=allowed)
     kinds = (kind,) if slash else DEFAULT_KINDS
     return [Channel(venue.lower(), unified(symbol), k) for k in kinds]
 
@@ -79,7 +84,7 @@ def unified(symbol: str) -> str:
     symbol = re.sub("[/_]", "-", symbol.upper())
     if "-" in symbol:
         return symbol
-    for quote in _BY_LENGTH:
+    for quote in _QUOTES:
         base = symbol.removesuffix(quote)
         if base != symbol and len(base) >= 3:
             return f"{base}-{quote}"

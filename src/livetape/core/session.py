@@ -73,8 +73,9 @@ Effect = Send | Fetch | Close
 class Session:
     """See the module. ``adapter`` serves one connection, so make a new session for each set of channels."""
 
-    def __init__(self, adapter: Adapter, origin: Origin = Origin.LIVE) -> None:
+    def __init__(self, adapter: Adapter, number: int = 0, origin: Origin = Origin.LIVE) -> None:
         self.adapter = adapter
+        self.number = number
         self.channels: dict[str, ChannelState] = {}
         self.undecodable = 0
         self._origin = origin
@@ -140,6 +141,14 @@ class Session:
             self._emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
         return self._take()
 
+    def end(self, now_ns: int) -> list[MarketEvent]:
+        """The connection is closed because nobody wants it any more: that is no gap."""
+        if self._connected:
+            self._connected = False
+            self._effects.clear()
+            self._emit(Status(self.adapter.venue, "disconnected", "stopped"), now_ns)
+        return self._take()
+
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
         self._heard_ns, self._probed = now_ns, False
@@ -166,6 +175,11 @@ class Session:
             return self._take()
         state.received += 1
         self._bridge(state, snapshot, now_ns)
+        return self._take()
+
+    def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
+        """The venue will not give the snapshot of ``symbol``."""
+        self._on_denied(reason, symbol, now_ns)
         return self._take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
@@ -199,8 +213,8 @@ class Session:
                 return self._on_counter(n, now_ns)
             case Ack(channel=channel):
                 self._on_ack(channel, now_ns)
-            case Denied(reason=reason, channel=channel):
-                self._on_denied(reason, channel, now_ns)
+            case Denied(reason=reason, symbol=symbol):
+                self._on_denied(reason, symbol, now_ns)
             case Closing(reason=reason):
                 self._effects.append(Close(reason))
         return True
@@ -281,10 +295,10 @@ class Session:
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._fetch(state)
 
-    def _on_denied(self, reason: str, name: str, now_ns: int) -> None:
-        refused = [self.channels[name]] if name in self.channels else [
-            state for state in self.channels.values() if not state.heard_ns
-        ]  # fmt: skip
+    def _on_denied(self, reason: str, symbol: str, now_ns: int) -> None:
+        """Without a symbol the refusal is of whatever has not spoken yet."""
+        states = self.channels.values()
+        refused = [s for s in states if (s.channel.symbol == symbol if symbol else not s.heard_ns)]
         for state in refused:
             state.expected_ns = None
             state.trust, state.cause = Trust.STALE, reason
@@ -293,7 +307,7 @@ class Session:
             self._emit(Status(self.adapter.venue, "denied", reason), now_ns)
 
     def _on_undecodable(self, error: DecodeError, now_ns: int) -> None:
-        """What has a proof will show by itself whether the frame mattered; the rest may have lost something."""
+        """What has a proof shows by itself whether the frame mattered; the rest may have lost something."""
         self.undecodable += 1
         self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
         for state in list(self.channels.values()):
@@ -353,7 +367,8 @@ class Session:
             for update in fresh:
                 book.apply(update.bids, update.asks)
                 book.seq = update.last
-            whole = replace(snapshot, bids=book.bids.top(len(book.bids)), asks=book.asks.top(len(book.asks)), first=book.seq, last=book.seq)  # fmt: skip
+            bids, asks = book.bids.top(len(book.bids)), book.asks.top(len(book.asks))
+            whole = replace(snapshot, bids=bids, asks=asks, first=book.seq, last=book.seq)
             self._install(state, book, whole, now_ns)
 
     def _apply(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
@@ -386,7 +401,7 @@ class Session:
         return update.checksum is not None and self.adapter.checksum(book) != update.checksum
 
     def _watch_horizon(self, state: ChannelState, book: Book, now_ns: int) -> None:
-        """A fetched snapshot ends somewhere: prove no deeper, and fetch anew before the market walks off it."""
+        """A fetched snapshot ends somewhere: prove no deeper, fetch anew before the market walks off it."""
         told, reach = book.told, self.adapter.snapshot_depth
         if told is None or reach is None:
             return
@@ -441,7 +456,7 @@ class Session:
     # Trust and gaps
 
     def _confirm(self, state: ChannelState, now_ns: int) -> None:
-        """The channel flows. What it missed, if anything, ends here; numbered trades end theirs themselves."""
+        """The channel flows. What it missed, if anything, ends here; numbered trades end theirs alone."""
         if state.number is None:
             self._close_gap(state, now_ns)
         self._believe(state, now_ns)
@@ -468,7 +483,9 @@ class Session:
             if state.wanted:
                 self._emit(state.gap, now_ns)
 
-    def _close_gap(self, state: ChannelState, now_ns: int, *, healed: str | None = None, missing: int | None = None) -> None:  # fmt: skip
+    def _close_gap(
+        self, state: ChannelState, now_ns: int, *, healed: str | None = None, missing: int | None = None
+    ) -> None:
         if state.gap is not None:
             gap, state.gap = state.gap, None
             if state.wanted:
@@ -493,23 +510,35 @@ class Session:
         self._deliver(state, replace(update, _book=book), now_ns)
         quote = self.channels.get(str(state.channel._replace(kind="quote")))
         if quote is not None and quote.derived and quote.wanted:
-            bid, ask = book.bids.best() or (None, None), book.asks.best() or (None, None)
-            if (bid, ask) != quote.last_best:
-                quote.last_best = (bid, ask)
+            bid, bid_size = book.bids.best() or (None, None)
+            ask, ask_size = book.asks.best() or (None, None)
+            if (best := (bid, bid_size, ask, ask_size)) != quote.last_best:
+                quote.last_best = best
                 quote.received += 1
                 quote.heard_ns = now_ns
-                self._deliver(quote, Quote(str(quote.channel), update.venue_ns, *bid, *ask, book.seq), now_ns)
+                event = Quote(str(quote.channel), update.venue_ns, *best, book.seq)
+                self._deliver(quote, event, now_ns)
 
     def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
         state.delivered += 1
         if state.wanted:
             self._seq += 1
-            stamped = replace(event, recv_ns=now_ns, seq=self._seq, trust=state.trust, proof=state.proof, origin=self._origin)  # fmt: skip
-            self._out.append(stamped)
+            self._out.append(
+                replace(
+                    event,
+                    recv_ns=now_ns,
+                    session=self.number,
+                    seq=self._seq,
+                    trust=state.trust,
+                    proof=state.proof,
+                    origin=self._origin,
+                )
+            )
 
     def _emit(self, event: MarketEvent, now_ns: int, origin: Origin | None = None) -> None:
         self._seq += 1
-        self._out.append(replace(event, recv_ns=now_ns, seq=self._seq, origin=origin or self._origin))
+        origin = origin or self._origin
+        self._out.append(replace(event, recv_ns=now_ns, session=self.number, seq=self._seq, origin=origin))
 
     def _take(self) -> list[MarketEvent]:
         out, self._out = self._out, []
@@ -529,11 +558,9 @@ class Session:
     def _made_from(self, state: ChannelState) -> list[ChannelState]:
         """A book's channel and the quote that is made from it, if it is."""
         quote = self.channels.get(str(state.channel._replace(kind="quote")))
-        return (
-            [state, quote]
-            if state.channel.kind == "book" and quote is not None and quote.derived
-            else [state]
-        )
+        if state.channel.kind == "book" and quote is not None and quote.derived:
+            return [state, quote]
+        return [state]
 
     def _expect(self, channels: Iterable[Channel], now_ns: int) -> None:
         for channel in channels:

@@ -1,0 +1,5 @@
+"""``python -m livetape`` is the command ``livetape``."""
+
+from .cli import main
+
+main()

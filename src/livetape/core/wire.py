@@ -1,0 +1,100 @@
+"""Events as JSON, one object each: the form of ``watch --json``, of files and of the gateway (floor 2).
+
+Numbers leave as JSON numbers with the venue's own decimal text. Times are ns UTC.
+"""
+
+from msgspec import Raw, json
+
+from .decimals import Level
+from .events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+
+_encode = json.Encoder().encode
+
+
+def event_json(event: MarketEvent, depth: int | None = None, conflated: int = 0) -> bytes:
+    """``event`` as one line without its end.
+
+    A book carries the best ``depth`` levels after the update, or without ``depth`` the levels that changed.
+    ``conflated`` says how many events this one stands for beside itself.
+    """
+    kind = event.kind
+    line: dict[str, object] = {
+        "type": type(event).__name__.lower() if not isinstance(event, BookUpdate) else "book",
+        "venue": event.venue,
+        "symbol": event.symbol or None,
+        "kind": kind or None,
+        "channel": event.channel,
+        "ts": event.venue_ns,
+        "recv": event.recv_ns,
+        "seq": event.seq,
+        "trust": event.trust,
+        "origin": event.origin,
+    }
+    if conflated:
+        line["conflated"] = conflated
+    if event.proof is not None:
+        line["proof"] = {
+            "method": event.proof.method,
+            "depth": event.proof.depth,
+            "since": event.proof.since_ns,
+        }
+    return _encode(line | _body(event, depth))
+
+
+def _body(event: MarketEvent, depth: int | None) -> dict[str, object]:
+    match event:
+        case Trade():
+            return {
+                "price": _number(event.price_text),
+                "size": _number(event.size_text),
+                "side": event.side,
+                "id": event.id,
+            }
+        case Quote():
+            return {
+                "bid": _number(event.bid_text),
+                "bid_size": _number(event.bid_size_text),
+                "ask": _number(event.ask_text),
+                "ask_size": _number(event.ask_size_text),
+                "venue_seq": event.venue_seq,
+            }
+        case BookUpdate():
+            bids = event.bids if depth is None else event.book.bids.top(depth)
+            asks = event.asks if depth is None else event.book.asks.top(depth)
+            return {
+                "snapshot": event.snapshot,
+                "bids": _levels(bids),
+                "asks": _levels(asks),
+                "venue_seq": event.last,
+            }
+        case Bar():
+            return {
+                "interval": event.kind.removeprefix("bar."),
+                "start": event.start_ns,
+                "open": _number(event.open_text),
+                "high": _number(event.high_text),
+                "low": _number(event.low_text),
+                "close": _number(event.close_text),
+                "volume": _number(event.volume_text),
+                "trades": event.trades,
+                "vwap": _number(event.vwap_text),
+                "closed": event.closed,
+            }
+        case Gap():
+            return {
+                "from": event.start_ns,
+                "to": event.end_ns,
+                "cause": event.cause,
+                "healed": event.healed,
+                "missing": event.missing,
+            }
+        case Status():
+            return {"state": event.state, "detail": event.detail}
+
+
+def _number(text: str | None) -> Raw | None:
+    return None if text is None else Raw(text.encode())
+
+
+def _levels(levels: list[Level]) -> Raw:
+    return Raw(("[" + ",".join([f"[{price},{size}]" for price, size in levels]) + "]").encode())

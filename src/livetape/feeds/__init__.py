@@ -1,0 +1,1 @@
+"""Edges towards the vendors: sockets, connections, replay (floor 3)."""

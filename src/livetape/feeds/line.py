@@ -1,0 +1,198 @@
+"""One upstream connection for as long as it is wanted: dial, drive the session, dial again (floor 3)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from .. import clock
+from ..core.errors import ConnectError, VendorError
+from ..core.events import MarketEvent
+from ..core.instruments import Channel
+from ..core.raw import Direction, RawRecord, Recipe
+from ..core.session import Close, Fetch, Send, Session
+from .endpoint import Endpoint, masked
+from .rest import Rest
+from .transport import Transport, connect
+
+TICK_S = 0.2
+HEALTHY_S = 10.0  #: a connection that lived this long starts the back-off anew
+_log = logging.getLogger("livetape.feed")
+
+Publish = Callable[[MarketEvent], None]
+Tap = Callable[[RawRecord], None]
+
+
+class Line:
+    """Drives one Session over a Transport. ``publish`` gets its events, ``tap`` everything raw."""
+
+    def __init__(
+        self,
+        session: Session,
+        recipe: Recipe,
+        endpoint: Endpoint,
+        rest: Rest,
+        *,
+        publish: Publish,
+        tap: Tap,
+        turn: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.session = session
+        self.ever_connected = False
+        self.dials = 0
+        self.last_error = ""
+        self._endpoint, self._rest = endpoint, rest
+        self._publish, self._tap, self._turn = publish, tap, turn
+        self._transport: Transport | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._now_ns = 0
+        self._record(Direction.BEGIN, note=recipe.encode())
+
+    @property
+    def symbols(self) -> set[str]:
+        """The symbols that are subscribed on this connection."""
+        return {state.channel.symbol for state in self.session.channels.values()}
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    def want(self, channels: Iterable[Channel]) -> None:
+        """Subscribe, now or as soon as there is a connection."""
+        channels = list(channels)
+        self._record(Direction.WANT, note=" ".join(map(str, channels)))
+        self._deliver(self.session.want(channels, self._tick_ns()))
+
+    def drop(self, channels: Iterable[Channel]) -> None:
+        """Give up subscriptions."""
+        channels = list(channels)
+        self._record(Direction.DROP, note=" ".join(map(str, channels)))
+        self._deliver(self.session.drop(channels, self._tick_ns()))
+
+    def start(self) -> None:
+        """Dial, and keep dialling until stopped."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"line {self.session.adapter.venue}")
+
+    async def stop(self) -> None:
+        """Close the connection for good and wait until everything of this line has ended."""
+        if self._close_transport("stopped"):
+            self._record(Direction.END)
+            self._deliver(self.session.end(self._tick_ns()))
+        await self.pause()
+
+    async def pause(self) -> None:
+        """Close the connection and keep what is subscribed; ``start`` dials again."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*self._fetches, return_exceptions=True)
+
+    # The life of a connection
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            await self._turn()
+            since_ns, retry_after_s = clock.now_ns(), None
+            try:
+                cause = await self._live()
+            except ConnectError as error:
+                cause, retry_after_s = error.cause, error.retry_after_s
+            self.last_error = cause
+            if self.ever_connected and clock.now_ns() - since_ns > HEALTHY_S * 1e9:
+                attempt = 0
+            wait_s = max(clock.back_off_s(attempt), retry_after_s or 0)
+            attempt += 1
+            _log.warning("%s: %s; next try in %.1f s", self.session.adapter.venue, cause, wait_s)
+            await asyncio.sleep(wait_s)
+
+    async def _live(self) -> str:
+        """One connection from dial to end; the cause of its end. Raises ConnectError when there was none."""
+        adapter = self.session.adapter
+        self._lost = asyncio.get_running_loop().create_future()
+        channels = [state.channel for state in self.session.channels.values() if not state.derived]
+        url = adapter.endpoint(self._endpoint.ws_url, channels)
+        self.dials += 1
+        self._transport = await connect(adapter.venue, url, self._on_frame, self._on_close)
+        self.ever_connected = True
+        _log.info("%s: connected to %s", adapter.venue, masked(url))
+        self._record(Direction.OPEN, note=masked(url))
+        self._deliver(self.session.connected(self._tick_ns()))
+        try:
+            while not self._lost.done():
+                await asyncio.wait([self._lost], timeout=TICK_S)
+                self._deliver(self.session.tick(self._tick_ns()))
+            return self._lost.result()
+        finally:
+            cause = self._lost.result() if self._lost.done() else "paused"
+            if self._close_transport(cause):
+                self._record(Direction.CLOSE, note=cause)
+                self._deliver(self.session.disconnected(cause, self._tick_ns()))
+
+    def _close_transport(self, cause: str) -> bool:
+        """Whether there was a connection to close."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close(cause)
+        for task in self._fetches:
+            task.cancel()
+        return transport is not None
+
+    def _on_frame(self, frame: bytes) -> None:
+        now_ns = self._tick_ns()
+        self._tap(RawRecord(self.session.number, now_ns, Direction.IN, frame))
+        self._deliver(self.session.receive(frame, now_ns))
+
+    def _on_close(self, cause: str) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(cause)
+
+    # Effects
+
+    def _deliver(self, events: list[MarketEvent]) -> None:
+        for event in events:
+            self._publish(event)
+        for effect in self.session.effects():
+            match effect:
+                case Send(frame=frame):
+                    self._record(Direction.OUT, frame)
+                    if self._transport is not None:
+                        self._transport.send(frame)
+                case Fetch():
+                    task = asyncio.create_task(self._fetch(effect))
+                    self._fetches.add(task)
+                    task.add_done_callback(self._fetches.discard)
+                case Close(cause=cause):
+                    self._on_close(cause)
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        """Fetch until there is an answer: the session counts on it."""
+        venue, attempt = self.session.adapter.venue, fetch.attempt
+        wait_s = clock.back_off_s(attempt) if attempt else 0.0
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                body = await self._rest.get(venue, self._endpoint.rest_url + fetch.path)
+            except VendorError as error:
+                self._deliver(self.session.refused(fetch.symbol, error.reply, self._tick_ns()))
+                return
+            except ConnectError as error:
+                attempt += 1
+                wait_s = max(clock.back_off_s(attempt), error.retry_after_s or 0)
+                _log.warning(
+                    "%s: snapshot of %s: %s; next try in %.1f s", venue, fetch.symbol, error.cause, wait_s
+                )
+                continue
+            self._record(Direction.FETCHED, body, note=fetch.symbol)
+            self._deliver(self.session.fetched(fetch.symbol, body, self._tick_ns()))
+            return
+
+    def _record(self, direction: Direction, payload: bytes = b"", note: str = "") -> None:
+        self._tap(RawRecord(self.session.number, self._tick_ns(), direction, payload, note))
+
+    def _tick_ns(self) -> int:
+        self._now_ns = max(self._now_ns, clock.now_ns())
+        return self._now_ns

@@ -1,0 +1,61 @@
+"""Fetching a vendor's REST answers: proxies, bounds and the vendor's wish to be left alone (floor 3)."""
+
+import asyncio
+
+import aiohttp
+from aiohttp_socks import ProxyConnector
+
+from ..core.errors import ConnectError, VendorError
+from .endpoint import masked, proxy_for, tls_context
+
+MAX_BODY = 64 << 20
+TIMEOUT_S = 15.0
+
+
+class Rest:
+    """An HTTP client that lives as long as the program's loop. ``close`` it at the end."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+
+    async def get(self, venue: str, url: str) -> bytes:
+        """The body at ``url``.
+
+        Raises ConnectError when trying again may help (with the server's Retry-After), VendorError when the
+        vendor refuses this very request.
+        """
+        try:
+            async with self._session(url).get(url, allow_redirects=False) as response:
+                body = await response.content.read(MAX_BODY + 1)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ConnectError(venue, f"{masked(url)}: {error or type(error).__name__}") from error
+        if len(body) > MAX_BODY:
+            raise VendorError(venue, f"{masked(url)} answered more than {MAX_BODY} bytes")
+        if response.status == 200:
+            return body
+        said = f"HTTP {response.status} {body[:200].decode(errors='replace').strip()}"
+        if response.status in (408, 418, 425, 429) or response.status >= 500:
+            raise ConnectError(venue, said, _seconds(response.headers.get("Retry-After", "")))
+        raise VendorError(venue, said)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    def _session(self, url: str) -> aiohttp.ClientSession:
+        proxy = proxy_for(url)
+        if proxy not in self._sessions:
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+            if proxy is not None and proxy.startswith("socks"):
+                connector: aiohttp.BaseConnector = ProxyConnector.from_url(proxy, ssl=tls_context())
+                self._sessions[proxy] = aiohttp.ClientSession(connector=connector, timeout=timeout)
+            else:
+                connector = aiohttp.TCPConnector(ssl=tls_context())
+                self._sessions[proxy] = aiohttp.ClientSession(
+                    connector=connector, timeout=timeout, proxy=proxy
+                )
+        return self._sessions[proxy]
+
+
+def _seconds(retry_after: str) -> float | None:
+    return float(retry_after) if retry_after.isdigit() else None

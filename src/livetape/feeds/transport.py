@@ -1,0 +1,196 @@
+"""One client WebSocket on picows, with the bounds that picows leaves to its user (floor 3).
+
+Frames go to ``on_frame`` in the order of arrival, synchronously. The connection ends once, and ``on_close``
+is told why. TLS is always verified; redirects are not followed.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
+
+from ..core.errors import ConnectError
+from .endpoint import masked, proxy_for, tls_context
+
+MAX_MESSAGE = 16 << 20  #: bytes of one message, all its fragments together
+MAX_UNSENT = 1 << 20  #: bytes that may wait for a vendor that has stopped reading
+STUCK_S = 5.0
+CONNECT_S = 10.0
+PING_AFTER_S, PONG_WITHIN_S = 10.0, 5.0
+PONGS_PER_S = 10
+_log = logging.getLogger("livetape.transport")
+
+
+class Transport(WSListener):
+    """An open connection: ``send``, ``close``, and the two callbacks."""
+
+    def __init__(self, on_frame: Callable[[bytes], None], on_close: Callable[[str], None]) -> None:
+        self._on_frame, self._on_close = on_frame, on_close
+        self._fragments: list[bytes] = []
+        self._fragmented: WSMsgType | None = None
+        self._size = 0
+        self._cause = ""
+        self._closed = False
+        self._pongs, self._pongs_since = 0, 0.0
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def send(self, frame: bytes) -> None:
+        """Send a text frame; nothing once the connection has ended."""
+        if not self._closed:
+            self._ws.send(WSMsgType.TEXT, frame)
+
+    def close(self, cause: str) -> None:
+        """End the connection at once: a peer that is stuck would never answer a polite close."""
+        if not self._closed:
+            self._cause = self._cause or cause
+            self._ws.send_close(WSCloseCode.OK)
+            self._ws.disconnect(graceful=False)
+
+    # What picows calls
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._ws = transport
+        transport.underlying_transport.set_write_buffer_limits(high=MAX_UNSENT)
+        sock = transport.underlying_transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self._closed or self._cause:
+            return
+        kind = frame.msg_type
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._refuse(WSCloseCode.PROTOCOL_ERROR, "a frame with reserved bits")
+        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY) and frame.fin and self._fragmented is None:
+            self._deliver(kind, frame.get_payload_as_bytes())
+        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._collect(kind, frame)
+        elif kind is WSMsgType.PING:
+            self._answer_ping(frame.get_payload_as_bytes())
+        elif kind is WSMsgType.CLOSE:
+            self._peer_closed(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._stuck is not None:
+                self._stuck.cancel()
+            self._on_close(self._cause or "the connection was lost")
+
+    def pause_writing(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stuck = loop.call_later(STUCK_S, self.close, "the vendor stopped reading")
+
+    def resume_writing(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+
+    # Messages
+
+    def _deliver(self, kind: WSMsgType, payload: bytes) -> None:
+        if kind is WSMsgType.TEXT and not payload.isascii():
+            try:
+                payload.decode()
+            except UnicodeDecodeError:
+                self._refuse(WSCloseCode.INVALID_TEXT, "text that is not UTF-8")
+                return
+        self._on_frame(payload)
+
+    def _collect(self, kind: WSMsgType, frame: WSFrame) -> None:
+        if (kind is WSMsgType.CONTINUATION) != (self._fragmented is not None):
+            self._refuse(WSCloseCode.PROTOCOL_ERROR, "fragments out of order")
+            return
+        if kind is not WSMsgType.CONTINUATION:
+            self._fragmented = kind
+        self._fragments.append(frame.get_payload_as_bytes())
+        self._size += frame.payload_size
+        if self._size > MAX_MESSAGE:
+            self._refuse(WSCloseCode.MESSAGE_TOO_BIG, f"a message of more than {MAX_MESSAGE} bytes")
+        elif frame.fin:
+            kind, payload = self._fragmented or kind, b"".join(self._fragments)
+            self._fragments, self._fragmented, self._size = [], None, 0
+            self._deliver(kind, payload)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._pongs_since >= 1:
+            self._pongs, self._pongs_since = 0, now
+        self._pongs += 1
+        if self._pongs <= PONGS_PER_S:
+            self._ws.send_pong(payload)
+
+    def _peer_closed(self, frame: WSFrame) -> None:
+        code = frame.get_close_code()
+        reason = (frame.get_close_message() or b"").decode(errors="replace")
+        number = code.value if isinstance(code, WSCloseCode) else int(code)
+        self._cause = f"closed by the vendor ({number or 'no code'}{f' {reason}' if reason else ''})"
+        self._ws.send_close(WSCloseCode.OK)
+        self._ws.disconnect(graceful=False)
+
+    def _refuse(self, code: WSCloseCode, cause: str) -> None:
+        self._cause = f"the vendor sent {cause}"
+        self._ws.send_close(code)
+        self._ws.disconnect(graceful=False)
+
+
+async def connect(
+    venue: str, url: str, on_frame: Callable[[bytes], None], on_close: Callable[[str], None]
+) -> Transport:
+    """Open a WebSocket. Raises ConnectError that says what is wrong, with the server's Retry-After."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, transport = await ws_connect(
+                lambda: Transport(on_frame, on_close),
+                url,
+                ssl_context=tls_context() if url.startswith("wss") else None,
+                websocket_handshake_timeout=CONNECT_S,
+                logger_name="livetape",
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=PING_AFTER_S,
+                auto_ping_reply_timeout=PONG_WITHIN_S,
+                auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+                enable_auto_pong=False,
+                max_frame_size=MAX_MESSAGE,
+                max_redirects=0,
+                proxy=proxy_for(url),
+            )
+    except WSHandshakeError as error:
+        raise ConnectError(venue, _handshake_cause(error, url), _retry_after_s(error)) from error
+    except ssl.SSLCertVerificationError as error:
+        cause = f"the certificate of {masked(url)} is not trusted: {error.verify_message}"
+        raise ConnectError(venue, cause) from error
+    except TimeoutError as error:
+        raise ConnectError(venue, f"{masked(url)} did not answer within {CONNECT_S:.0f} s") from error
+    except (OSError, WSError, ValueError) as error:
+        raise ConnectError(venue, f"{masked(url)}: {error}") from error
+    assert isinstance(transport, Transport)
+    return transport
+
+
+def _handshake_cause(error: WSHandshakeError, url: str) -> str:
+    if error.response is None:
+        return f"{masked(url)}: {error}"
+    body = (error.raw_body or b"")[:200].decode(errors="replace").strip()
+    return f"{masked(url)} answered HTTP {int(error.response.status)}{f': {body}' if body else ''}"
+
+
+def _retry_after_s(error: WSHandshakeError) -> float | None:
+    if error.response is None:
+        return None
+    text = error.response.headers.get("Retry-After", "")
+    if text.isdigit():
+        return float(text)
+    return 30.0 if int(error.response.status) == 429 else None

@@ -1,0 +1,1 @@
+"""The recorded tape on disk (floor 3)."""

@@ -1,0 +1,325 @@
+"""``Stream``: the object a Python user holds (floor 5)."""
+
+import asyncio
+import inspect
+import logging
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from .app import App
+from .config import Config, load
+from .core.errors import MisuseError
+from .core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+from .core.instruments import Channel, parse_source
+
+QUEUE = 10_000  #: events that may wait for one async handler or iterator before the oldest are dropped
+_KINDS: dict[str, type] = {
+    "trade": Trade,
+    "quote": Quote,
+    "book": BookUpdate,
+    "bar": Bar,
+    "status": Status,
+    "gap": Gap,
+}
+_log = logging.getLogger("livetape.stream")
+
+Handler = Callable[..., Any]
+_H = TypeVar("_H", bound=Handler)
+_T = TypeVar("_T")
+
+
+class Stream:
+    """Live events of ``sources`` (``venue:SYMBOL[/kind]``), handed to your functions or iterated over.
+
+    ::
+
+        stream = Stream("gemini:BTC-USD/book", "kraken:BTC-USD/trade")
+
+        @stream.on("trade")
+        def show(trade):
+            print(trade.symbol, trade.price, trade.size)
+
+        stream.run()
+
+    Every method may be called from any thread, from a handler and in a notebook, before and while the stream
+    runs. ``config`` is a Config or the path of a TOML file. Raises ConfigError for a source that cannot be read.
+    """
+
+    def __init__(self, *sources: str, config: Config | str | None = None) -> None:
+        self.dropped = 0  #: events that an async handler or iterator was too slow for
+        self.failures = 0  #: exceptions raised by handlers
+        self._config = config if isinstance(config, Config) else load(config)
+        self._channels = _channels(sources)
+        self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
+        self._hooks: dict[str, list[Handler]] = {"open": [], "error": [], "close": [], "gap": []}
+        self._app: App | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._paused = False
+        self._thread: threading.Thread | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._iterators: list[asyncio.Queue[MarketEvent | None]] = []
+
+    # Handlers
+
+    def on(self, pattern: str) -> Callable[[_H], _H]:
+        """Call the decorated function for events of a kind, or of channels whose name matches.
+
+        ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``status`` or ``gap``, or a regular expression on
+        the whole channel name such as ``r"gemini:.+/book"``. An async function gets a queue of its own; its
+        ``BookUpdate.book`` may be newer than the update.
+        """
+        matches = _matcher(pattern)
+
+        def decorate(handler: _H) -> _H:
+            self._handlers.append((matches, self._queued(handler)))
+            return handler
+
+        return decorate
+
+    def on_open(self, handler: _H) -> _H:
+        """Call ``handler(status)`` when a connection has opened."""
+        return self._hook("open", handler)
+
+    def on_close(self, handler: _H) -> _H:
+        """Call ``handler(status)`` when a connection has ended; ``status.detail`` says why."""
+        return self._hook("close", handler)
+
+    def on_error(self, handler: _H) -> _H:
+        """Call ``handler(problem)``: a Status that tells of a refusal or a bad frame, or a handler's exception."""
+        return self._hook("error", handler)
+
+    def on_gap(self, handler: _H) -> _H:
+        """Call ``handler(gap)`` when a gap opens and when it has ended."""
+        return self._hook("gap", handler)
+
+    # Control, from anywhere
+
+    def subscribe(self, *sources: str) -> None:
+        """Add sources, also while running. Raises ConfigError when one cannot be had by its name."""
+        new = [channel for channel in _channels(sources) if channel not in self._channels]
+        self._do(lambda app: app.hub.want(new))
+        self._channels += new
+
+    def unsubscribe(self, *sources: str) -> None:
+        """Take sources away, also while running."""
+        gone = [channel for channel in _channels(sources) if channel in self._channels]
+        self._channels = [channel for channel in self._channels if channel not in gone]
+        self._do(lambda app: app.hub.drop(gone))
+
+    def pause(self) -> None:
+        """Close the connections and keep the subscriptions; what is missed meanwhile is a gap."""
+        self._paused = True
+        self._do(lambda app: app.hub.pause())
+
+    def resume(self) -> None:
+        """Connect again after ``pause``."""
+        self._paused = False
+        self._do(lambda app: app.hub.resume())
+
+    def stop(self) -> None:
+        """End the stream; from another thread, wait until it has ended."""
+        loop, ended, thread = self._loop, self._ended, self._thread
+        if loop is None or ended is None:
+            return
+        if _running_loop() is loop:
+            ended.set()
+            return
+        loop.call_soon_threadsafe(ended.set)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    # Running
+
+    def run(self) -> None:
+        """Run until ``stop`` or Ctrl-C. Raises MisuseError where a loop already runs, as in a notebook."""
+        if _running_loop() is not None:
+            raise MisuseError("an event loop already runs here: use stream.start() or `async with stream`")
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(self._main())
+
+    def start(self) -> Self:
+        """Run in a thread of its own, and return once it is up."""
+        ready: Future[None] = Future()
+
+        def target() -> None:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self._main(ready))
+
+        self._thread = threading.Thread(target=target, name="livetape-stream", daemon=True)
+        self._thread.start()
+        ready.result()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def __aiter__(self) -> AsyncIterator[MarketEvent]:
+        queue: asyncio.Queue[MarketEvent | None] = asyncio.Queue()
+        self._iterators.append(queue)
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._iterators.remove(queue)
+
+    async def _main(self, ready: "Future[None] | None" = None) -> None:
+        try:
+            self._open()
+        except BaseException as error:
+            if ready is None:
+                raise
+            ready.set_exception(error)
+            return
+        if ready is not None:
+            ready.set_result(None)
+        assert self._ended is not None
+        try:
+            await self._ended.wait()
+        finally:
+            await self._close()
+
+    def _open(self) -> None:
+        if self._app is not None:
+            raise MisuseError("this stream runs already")
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        app = App(self._config)
+        app.bus.subscribe(None, self._dispatch)
+        app.hub.want(self._channels)
+        if self._paused:
+            app.hub.pause()
+        self._app = app
+
+    async def _close(self) -> None:
+        app, self._app, self._loop = self._app, None, None
+        if app is not None:
+            await app.close()
+        for queue in self._iterators:
+            queue.put_nowait(None)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def _do(self, action: Callable[[App], _T]) -> None:
+        """Carry ``action`` out on the stream's loop, when there is one, and hand its error to the caller."""
+        loop, app = self._loop, self._app
+        if loop is None or app is None:
+            return
+        if _running_loop() is loop:
+            action(app)
+            return
+
+        async def there() -> None:
+            action(app)
+
+        asyncio.run_coroutine_threadsafe(there(), loop).result()
+
+    # Dispatch
+
+    def _dispatch(self, event: MarketEvent) -> None:
+        for matches, handler in self._handlers:
+            if matches(event):
+                self._call(handler, event)
+        for queue in self._iterators:
+            self._offer(queue, event)
+        if isinstance(event, Gap):
+            self._call_hooks("gap", event)
+        elif isinstance(event, Status):
+            hook = {"connected": "open", "disconnected": "close", "denied": "error", "undecodable": "error"}
+            self._call_hooks(hook.get(event.state, ""), event)
+
+    def _call(self, handler: Handler, argument: object) -> None:
+        try:
+            handler(argument)
+        except Exception as error:  # a user's mistake must not end the feed
+            self.failures += 1
+            _log.exception("a handler failed on %s", argument)
+            self._call_hooks("error", error)
+
+    def _call_hooks(self, name: str, argument: object) -> None:
+        for hook in self._hooks.get(name, ()):
+            try:
+                hook(argument)
+            except Exception:  # as above; a hook has no hook
+                self.failures += 1
+                _log.exception("the %s hook failed on %s", name, argument)
+
+    def _hook(self, name: str, handler: _H) -> _H:
+        self._hooks[name].append(self._queued(handler))
+        return handler
+
+    def _queued(self, handler: Handler) -> Handler:
+        """``handler`` itself, or for an async one a function that puts the event into its queue."""
+        if not inspect.iscoroutinefunction(handler):
+            return handler
+        queue: asyncio.Queue[Any] | None = None
+
+        def put(event: Any) -> None:
+            nonlocal queue
+            if queue is None or self._tasks == []:
+                queue = asyncio.Queue()
+                self._tasks.append(asyncio.get_running_loop().create_task(self._drain(queue, handler)))
+            self._offer(queue, event)
+
+        return put
+
+    async def _drain(
+        self, queue: "asyncio.Queue[Any]", handler: Callable[[Any], Coroutine[Any, Any, None]]
+    ) -> None:
+        while True:
+            event = await queue.get()
+            try:
+                await handler(event)
+            except Exception as error:  # a user's mistake must not end the feed
+                self.failures += 1
+                _log.exception("an async handler failed on %s", event)
+                self._call_hooks("error", error)
+
+    def _offer(self, queue: "asyncio.Queue[Any]", event: Any) -> None:
+        if queue.qsize() >= QUEUE:
+            queue.get_nowait()
+            self.dropped += 1
+            if self.dropped & (self.dropped - 1) == 0:
+                _log.warning("%d events dropped: an async handler or iterator is too slow", self.dropped)
+        queue.put_nowait(event)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where there is one, else the standard loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _channels(sources: Iterable[str]) -> list[Channel]:
+    return list(dict.fromkeys(channel for source in sources for channel in parse_source(source)))
+
+
+def _matcher(pattern: str) -> Callable[[MarketEvent], bool]:
+    if kind := _KINDS.get(pattern):
+        return lambda event: isinstance(event, kind)
+    try:
+        match = re.compile(pattern).fullmatch
+    except re.error as error:
+        raise MisuseError(f"{pattern!r} is neither a kind nor a regular expression: {error}") from error
+    return lambda event: not isinstance(event, Status | Gap) and match(event.channel) is not None
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
