@@ -3,9 +3,8 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import AsyncIterator
 
 from aiohttp import WSCloseCode, WSMsgType, web
 

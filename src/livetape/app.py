@@ -1,13 +1,18 @@
 """Builds everything from a Config; the only file that knows all (floor 4)."""
 
 from pathlib import Path
+from typing import Any
 
 from .config import Config
 from .core.bus import Bus
+from .core.channel import ChannelState
+from .core.instruments import Instrument, parse_source
 from .core.raw import RawRecord
 from .feeds.feed import Feed
 from .feeds.hub import Hub
+from .feeds.line import Line
 from .feeds.rest import Rest
+from .gateway.server import Gateway
 from .store.journal import Journal
 
 
@@ -32,6 +37,10 @@ class App:
         if self.journal is not None:
             self.journal.close()
 
+    def gateway(self) -> Gateway:
+        """The edge towards users, on this app's feeds."""
+        return Gateway(self.bus, _Feeds(self), outbox_bytes=self.config.gateway.outbox_bytes)
+
     def _make_feed(self, venue: str, rest: Rest) -> Feed:
         chosen = self.config.venue(venue)
         return Feed(
@@ -47,3 +56,73 @@ class App:
     def _tap(self, raw: RawRecord) -> None:
         if self.journal is not None and self.config.store.raw:
             self.journal.tap(raw)
+
+
+class _Feeds:
+    """The hub as the gateway sees it (see ``gateway.upstream.Upstream``)."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lists: dict[str, list[Instrument]] = {}
+        self.want, self.drop = app.hub.want, app.hub.drop
+
+    def venues(self) -> list[str]:
+        """Those configured or in use."""
+        config = self._app.config
+        sources = {channel.venue for source in config.sources for channel in parse_source(source)}
+        return sorted(sources | set(config.venues) | set(self._app.hub.feeds))
+
+    async def instruments(self, venue: str) -> list[Instrument]:
+        """The vendor's list, asked for once."""
+        if not self._lists.get(venue):
+            self._lists[venue] = await self._app.hub.instruments(venue)
+        return self._lists[venue]
+
+    def status(self) -> dict[str, Any]:
+        """Every connection and channel."""
+        lines = self._app.hub.lines
+        status: dict[str, Any] = {
+            "connections": [_connection(line) for line in lines],
+            "channels": [
+                _channel(state) for line in lines for state in line.session.channels.values() if state.wanted
+            ],
+        }
+        if (journal := self._app.journal) is not None:
+            mark = journal.watermark
+            status["store"] = {
+                "dir": str(journal.directory),
+                "rows": journal.rows,
+                "lost": journal.dropped,
+                "committed": mark.committed,
+                "synced": mark.synced,
+            }
+        return status
+
+
+def _connection(line: Line) -> dict[str, Any]:
+    return {
+        "venue": line.session.adapter.venue,
+        "session": line.session.number,
+        "connected": line.connected,
+        "dials": line.dials,
+        "last_error": line.last_error,
+        "undecodable": line.session.undecodable,
+        "subscriptions": len(line.session.channels),
+    }
+
+
+def _channel(state: ChannelState) -> dict[str, Any]:
+    proof = state.proof
+    return {
+        "channel": str(state.channel),
+        "trust": state.trust,
+        "cause": state.cause,
+        "since": state.since_ns,
+        "last": state.heard_ns,
+        "proof": {"method": proof.method, "depth": proof.depth, "since": proof.since_ns} if proof else None,
+        "received": state.received,
+        "delivered": state.delivered,
+        "superseded": state.superseded,
+        "discarded": state.discarded,
+        "gap": state.gap is not None,
+    }

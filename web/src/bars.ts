@@ -67,7 +67,15 @@ export class Bars {
 
   at(i: number): Bar {
     if (i < 0 || i >= this.length) throw new RangeError(`bar ${i} of ${this.length}`);
-    return Object.fromEntries(COLUMNS.map((column) => [column, this[column][i]])) as unknown as Bar;
+    return {
+      start: this.start[i]!,
+      open: this.open[i]!,
+      high: this.high[i]!,
+      low: this.low[i]!,
+      close: this.close[i]!,
+      volume: this.volume[i]!,
+      turnover: this.turnover[i]!,
+    };
   }
 
   /** The last bar that starts at or before `time`; -1 if there is none. */

@@ -192,8 +192,7 @@ class Kraken(Adapter):
         return [Heartbeat()]
 
     def checksum(self, book: Book) -> int:
-        """CRC32 over the ten best asks, then bids: each number's text without its point and leading zeros."""
-        return crc32("".join(map(_digits, book.asks.top(10) + book.bids.top(10))).encode())
+        return fingerprint(book.asks.top(10), book.bids.top(10))
 
     def symbols_path(self) -> str:
         return "/0/public/AssetPairs"
@@ -291,6 +290,11 @@ def _bar(c: WireCandle) -> Bar:
         trades=c.trades,
         vwap_text=checked(_text(c.vwap)),
     )
+
+
+def fingerprint(asks: list[Level], bids: list[Level]) -> int:
+    """CRC32 over the ten best asks, then bids: each number's text without its point and leading zeros."""
+    return crc32("".join(map(_digits, asks + bids)).encode())
 
 
 @lru_cache(1 << 16)  # most of the ten best levels are the same from one message to the next

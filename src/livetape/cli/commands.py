@@ -145,9 +145,7 @@ def simulate(
     seed: Seed = 7,
     rate: Annotated[float, typer.Option(help="How much busier than usual.", min=0.001, max=1000)] = 1.0,
     duration: Duration = 0,
-    ledger: Annotated[
-        Path | None, typer.Option(help="Write every event that was sent to this file.")
-    ] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Write every event that was sent to this file.")] = None,
 ) -> None:
     """A vendor's server on loopback, from a simulated market.
 

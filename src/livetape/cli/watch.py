@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,6 +15,9 @@ from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trad
 from ..core.instruments import Channel
 from ..core.wire import event_json
 from .running import Lines, channels_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class View(Struct, frozen=True):
@@ -121,7 +125,7 @@ class _Table(contextlib.AbstractContextManager["_Table"]):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def _draw(self) -> object:
+    def _draw(self) -> "Table":
         from rich.table import Table
 
         table = Table("channel", "last", "trust", "age", "events", "gaps", box=None, header_style="bold")

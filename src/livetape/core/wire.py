@@ -3,7 +3,9 @@
 Numbers leave as JSON numbers with the venue's own decimal text. Times are ns UTC.
 """
 
-from msgspec import Raw, json
+from typing import Any
+
+from msgspec import MsgspecError, Raw, Struct, json
 
 from .decimals import Level
 from .events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
@@ -98,3 +100,47 @@ def _number(text: str | None) -> Raw | None:
 
 def _levels(levels: list[Level]) -> Raw:
     return Raw(("[" + ",".join([f"[{price},{size}]" for price, size in levels]) + "]").encode())
+
+
+# The gateway's own protocol, livetape.v1: JSON text over WebSocket.
+
+
+class Request(Struct, forbid_unknown_fields=True):
+    """What a client asks. ``id`` comes back in the answer."""
+
+    op: str
+    id: int | None = None
+    channels: list[str] = []
+    delivery: str = "every"
+    max_hz: float = 10.0
+    depth: int = 10
+
+
+_request = json.Decoder(Request)
+OPERATIONS = ("subscribe", "unsubscribe", "pause", "resume", "ping")
+
+
+def decode_request(frame: bytes) -> Request:
+    """A client's frame. Raises ValueError that says what is wrong with it."""
+    try:
+        request = _request.decode(frame)
+    except (MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if request.op not in OPERATIONS:
+        raise ValueError(f"unknown op {request.op!r}; one of {', '.join(OPERATIONS)}")
+    return request
+
+
+def reply(op: str, **fields: Any) -> bytes:
+    """A message of the server that is not a batch."""
+    return _encode({"op": op} | {name: value for name, value in fields.items() if value is not None})
+
+
+def batch(now_ns: int, events: list[bytes]) -> bytes:
+    """Events in one message, their JSON as it is."""
+    return b'{"op":"batch","ts":%d,"events":[%b]}' % (now_ns, b",".join(events))
+
+
+def snapshot(channel: str, events: list[bytes]) -> bytes:
+    """The present state of ``channel``, its JSON as it is."""
+    return b'{"op":"snapshot","channel":%b,"events":[%b]}' % (_encode(channel), b",".join(events))

@@ -47,6 +47,7 @@ class Line:
         self._fetches: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._now_ns = 0
+        self._url = ""
         self._record(Direction.BEGIN, note=recipe.encode())
 
     @property
@@ -116,12 +117,9 @@ class Line:
         channels = [state.channel for state in self.session.channels.values() if not state.derived]
         url = adapter.endpoint(self._endpoint.ws_url, channels)
         self.dials += 1
-        self._transport = await connect(adapter.venue, url, self._on_frame, self._on_close)
-        self.ever_connected = True
-        _log.info("%s: connected to %s", adapter.venue, masked(url))
-        self._record(Direction.OPEN, note=masked(url))
-        self._deliver(self.session.connected(self._tick_ns()))
+        self._url = masked(url)
         try:
+            await connect(adapter.venue, url, self)
             while not self._lost.done():
                 await asyncio.wait([self._lost], timeout=TICK_S)
                 self._deliver(self.session.tick(self._tick_ns()))
@@ -141,12 +139,24 @@ class Line:
             task.cancel()
         return transport is not None
 
-    def _on_frame(self, frame: bytes) -> None:
+    # What the transport tells
+
+    def on_open(self, transport: Transport) -> None:
+        """Log in and subscribe, before the first frame."""
+        self._transport = transport
+        self.ever_connected = True
+        _log.info("%s: connected to %s", self.session.adapter.venue, self._url)
+        self._record(Direction.OPEN, note=self._url)
+        self._deliver(self.session.connected(self._tick_ns()))
+
+    def on_frame(self, frame: bytes) -> None:
+        """Keep it raw, then let the session judge it."""
         now_ns = self._tick_ns()
         self._tap(RawRecord(self.session.number, now_ns, Direction.IN, frame))
         self._deliver(self.session.receive(frame, now_ns))
 
-    def _on_close(self, cause: str) -> None:
+    def on_close(self, cause: str) -> None:
+        """End this connection; ``_run`` dials the next."""
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(cause)
 
@@ -166,7 +176,7 @@ class Line:
                     self._fetches.add(task)
                     task.add_done_callback(self._fetches.discard)
                 case Close(cause=cause):
-                    self._on_close(cause)
+                    self.on_close(cause)
 
     async def _fetch(self, fetch: Fetch) -> None:
         """Fetch until there is an answer: the session counts on it."""

@@ -1,14 +1,13 @@
 """One client WebSocket on picows, with the bounds that picows leaves to its user (floor 3).
 
-Frames go to ``on_frame`` in the order of arrival, synchronously. The connection ends once, and ``on_close``
-is told why. TLS is always verified; redirects are not followed.
+Frames reach the owner in the order of arrival, synchronously. TLS is always verified; redirects are not followed.
 """
 
 import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from typing import Protocol
 
 from picows import (
     WSAutoPingStrategy,
@@ -34,11 +33,21 @@ PONGS_PER_S = 10
 _log = logging.getLogger("livetape.transport")
 
 
-class Transport(WSListener):
-    """An open connection: ``send``, ``close``, and the two callbacks."""
+class Owner(Protocol):
+    """Whoever drives a connection. The opening comes before the first frame, the end once and last."""
 
-    def __init__(self, on_frame: Callable[[bytes], None], on_close: Callable[[str], None]) -> None:
-        self._on_frame, self._on_close = on_frame, on_close
+    def on_open(self, transport: "Transport") -> None: ...
+
+    def on_frame(self, frame: bytes) -> None: ...
+
+    def on_close(self, cause: str) -> None: ...
+
+
+class Transport(WSListener):
+    """One connection: ``send`` and ``close``; its owner is told of the opening, each frame and the end."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._fragments: list[bytes] = []
         self._fragmented: WSMsgType | None = None
         self._size = 0
@@ -67,6 +76,7 @@ class Transport(WSListener):
         sock = transport.underlying_transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._owner.on_open(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if self._closed or self._cause:
@@ -88,7 +98,7 @@ class Transport(WSListener):
             self._closed = True
             if self._stuck is not None:
                 self._stuck.cancel()
-            self._on_close(self._cause or "the connection was lost")
+            self._owner.on_close(self._cause or "the connection was lost")
 
     def pause_writing(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,7 +117,7 @@ class Transport(WSListener):
             except UnicodeDecodeError:
                 self._refuse(WSCloseCode.INVALID_TEXT, "text that is not UTF-8")
                 return
-        self._on_frame(payload)
+        self._owner.on_frame(payload)
 
     def _collect(self, kind: WSMsgType, frame: WSFrame) -> None:
         if (kind is WSMsgType.CONTINUATION) != (self._fragmented is not None):
@@ -146,14 +156,12 @@ class Transport(WSListener):
         self._ws.disconnect(graceful=False)
 
 
-async def connect(
-    venue: str, url: str, on_frame: Callable[[bytes], None], on_close: Callable[[str], None]
-) -> Transport:
-    """Open a WebSocket. Raises ConnectError that says what is wrong, with the server's Retry-After."""
+async def connect(venue: str, url: str, owner: Owner) -> None:
+    """Open a WebSocket for ``owner``. Raises ConnectError that says what is wrong, with the server's Retry-After."""
     try:
         async with asyncio.timeout(CONNECT_S):
-            _, transport = await ws_connect(
-                lambda: Transport(on_frame, on_close),
+            await ws_connect(
+                lambda: Transport(owner),
                 url,
                 ssl_context=tls_context() if url.startswith("wss") else None,
                 websocket_handshake_timeout=CONNECT_S,
@@ -176,8 +184,6 @@ async def connect(
         raise ConnectError(venue, f"{masked(url)} did not answer within {CONNECT_S:.0f} s") from error
     except (OSError, WSError, ValueError) as error:
         raise ConnectError(venue, f"{masked(url)}: {error}") from error
-    assert isinstance(transport, Transport)
-    return transport
 
 
 def _handshake_cause(error: WSHandshakeError, url: str) -> str:

@@ -1,6 +1,7 @@
 """Reading a recorded tape: its counts, gaps and raw frames (floor 3)."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -19,7 +20,7 @@ class Store:
         if not self.segments:
             raise StoreError(str(directory), "there is no recorded tape here")
         for segment in self.segments:
-            self._check_version(segment)
+            _check_version(segment)
 
     def counts(self) -> dict[str, int]:
         """Events recorded by channel, for the kinds that are data."""
@@ -51,25 +52,21 @@ class Store:
 
     def _rows(self, query: str) -> Iterator[tuple[object, ...]]:
         for segment in self.segments:
-            try:
-                with apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY) as db:
-                    yield from db.execute(query)
-            except apsw.Error as error:
-                raise StoreError(str(segment), str(error)) from error
+            yield from _select(segment, query)
 
-    def _check_version(self, segment: Path) -> None:
-        [[version]] = self._rows_of(segment, "SELECT value FROM meta WHERE key = 'schema_version'")
-        if not isinstance(version, int) or version > VERSION:
-            raise StoreError(
-                str(segment), f"schema version {version} is newer than this livetape's {VERSION}"
-            )
 
-    def _rows_of(self, segment: Path, query: str) -> list[tuple[object, ...]]:
-        try:
-            with apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY) as db:
-                return list(db.execute(query))
-        except apsw.Error as error:
-            raise StoreError(str(segment), str(error)) from error
+def _select(segment: Path, query: str) -> Iterator[tuple[object, ...]]:
+    try:
+        with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            yield from db.execute(query)
+    except apsw.Error as error:
+        raise StoreError(str(segment), str(error)) from error
+
+
+def _check_version(segment: Path) -> None:
+    [[version]] = _select(segment, "SELECT value FROM meta WHERE key = 'schema_version'")
+    if not isinstance(version, int) or version > VERSION:
+        raise StoreError(str(segment), f"schema version {version} is newer than this livetape's {VERSION}")
 
 
 def open_store(directory: str | Path) -> Store:

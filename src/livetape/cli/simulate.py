@@ -1,0 +1,45 @@
+"""``livetape simulate`` (floor 5)."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from msgspec import Struct
+
+from .. import clock
+from ..core.errors import ConfigError
+from ..simulator.market import LISTINGS, Market
+from ..simulator.server import Vendor
+
+
+class Options(Struct, frozen=True):
+    """What the command line chose."""
+
+    venues: list[str]
+    port: int
+    seed: int
+    rate: float
+    ledger: Path | None
+
+
+async def serve(options: Options, stop: asyncio.Event) -> int:
+    """Serve each venue on a port of its own until ``stop``."""
+    async with AsyncExitStack() as stack:
+        for n, venue in enumerate(options.venues):
+            vendor = make_vendor(venue, options.seed, options.rate, options.ledger)
+            port = options.port + n if options.port else 0
+            try:
+                await stack.enter_async_context(vendor.serving(port))
+            except OSError as error:
+                raise ConfigError(f"cannot listen on port {port}: {error.strerror}", where=venue, allowed=["--port 0"]) from error  # fmt: skip
+            sys.stdout.write(f"export LIVETAPE_{venue.upper()}_WS_URL={vendor.ws_url}\n")
+        sys.stdout.flush()
+        sys.stderr.write("simulated vendors are up; Ctrl-C ends them\n")
+        await stop.wait()
+    return 0
+
+
+def make_vendor(venue: str, seed: int, rate: float = 1.0, ledger: Path | None = None) -> Vendor:
+    """A vendor whose market repeats itself for the same ``seed``. Raises ConfigError for an unknown venue."""
+    return Vendor(venue, Market(LISTINGS, seed, clock.now_ns(), venue, rate=rate), ledger)

@@ -1,0 +1,1 @@
+"""The edge towards users: page, streams and REST (floor 3)."""

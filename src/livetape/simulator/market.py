@@ -1,0 +1,298 @@
+"""A market to simulate vendors from: matching engines fed with random orders, repeatable by seed (floor 4).
+
+Pure: time comes in as ns, chance from the seed. Prices are counted in ticks and sizes in lots, whole
+multiples of an instrument's steps; text is made from these integers, so nothing is ever rounded.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from heapq import heapify, heapreplace
+from itertools import islice
+from math import exp, sqrt
+from random import Random
+
+from msgspec import Struct
+
+from ..core.book import Book, Side
+from ..core.dialect import Action, Change, Source
+from ..core.events import Trade
+from ..core.instruments import Channel, Instrument
+from ..core.times import SECOND
+
+HISTORY = 1000  #: prints kept of each instrument
+ORDERS = 150  #: resting orders a side where placing and cancelling are equally likely
+REACH = 1500  #: ticks from the best possible price to the worst at which an order is placed
+EAGER = 0.3  #: how likely an order takes prices that are better than fair
+NOISE = 0.04  #: how likely an order crosses the spread for no reason
+SWEEP = 8.0  #: size of an order that takes, in typical sizes
+WHOLE = 0.8  #: share of cancels that take away the whole order
+DAY = 86_400.0  #: seconds in which the fair price forgets 63% of its distance from the start price
+
+
+class Listing(Struct, frozen=True):
+    """An instrument to simulate. Its start ``price`` should be worth some thousands of ``price_step``."""
+
+    symbol: str
+    name: str
+    price: str  #: at the start, in the quote currency
+    price_step: str
+    size_step: str
+    rate: float  #: actions a second
+    volatility: float  #: of the fair price, relative, per square root of a second
+    size: float  #: of a typical order, in the base unit
+
+
+LISTINGS = (
+    Listing("BTC-USD", "Bitcoin / US Dollar", "96800.0", "0.1", "0.00000001", 30, 0.00002, 0.05),
+    Listing("ETH-USD", "Ether / US Dollar", "3412.50", "0.01", "0.00000001", 22, 0.00003, 0.8),
+    Listing("SOL-USD", "Solana / US Dollar", "187.30", "0.01", "0.00000001", 14, 0.00005, 12.0),
+    Listing("XRP-USD", "XRP / US Dollar", "2.41350", "0.00001", "0.00000001", 9, 0.00003, 900.0),
+    Listing("DOGE-USD", "Dogecoin / US Dollar", "0.35120", "0.00001", "0.00000001", 7, 0.00006, 5000.0),
+    Listing("BTC-EUR", "Bitcoin / Euro", "92140.0", "0.1", "0.00000001", 10, 0.000015, 0.03),
+    Listing("LTC-USD", "Litecoin / US Dollar", "104.20", "0.01", "0.00000001", 4, 0.00005, 6.0),
+    Listing("ETH-BTC", "Ether / Bitcoin", "0.03525", "0.00001", "0.00000001", 4, 0.00004, 0.6),
+)
+
+
+class Grid:
+    """Whole multiples of a ``step`` (plain decimal text) and their text."""
+
+    def __init__(self, step: str) -> None:
+        self.step = Decimal(step)
+        self._unit = int(step.replace(".", ""))
+        self._places = len(step.partition(".")[2])
+
+    def count(self, text: str) -> int:
+        """How many steps ``text`` is."""
+        return int(Decimal(text) / self.step)
+
+    def text(self, count: int) -> str:
+        """``count`` steps with exactly the decimals of the step."""
+        sign = "-" if count < 0 else ""
+        digits = str(abs(count) * self._unit).zfill(self._places + 1)
+        point = len(digits) - self._places
+        return f"{sign}{digits[:point]}.{digits[point:]}" if self._places else sign + digits
+
+
+class Order(Struct, eq=False):
+    """A resting order."""
+
+    id: int
+    rank: int
+    lots: int
+
+
+class Ladder:
+    """The resting orders of one side, by price, then by time.
+
+    A rank is a price in ticks, negated for bids: on both sides the best is the least, and a rank is the
+    negative of the same price on the other side. ``view`` shows the same levels as text.
+    """
+
+    def __init__(self, side: str, sign: int, view: Side) -> None:
+        self.side = side
+        self.sign = sign
+        self.view = view
+        self.ranks: list[int] = []  #: of the levels, best first
+        self.orders: dict[int, Order] = {}  #: by id, oldest first
+        self._queues: dict[int, list[Order]] = {}  # by rank, oldest first
+
+    def lots(self, rank: int) -> int:
+        """The size of a level; 0 where there is none."""
+        return sum(order.lots for order in self._queues.get(rank, ()))
+
+    def add(self, order: Order) -> None:
+        """Rest ``order`` behind those of the same price."""
+        if order.rank not in self._queues:
+            insort(self.ranks, order.rank)
+            self._queues[order.rank] = []
+        self._queues[order.rank].append(order)
+        self.orders[order.id] = order
+
+    def reduce(self, order: Order, lots: int) -> None:
+        """Take ``lots`` off ``order``. It keeps its place in the queue until nothing is left of it."""
+        order.lots -= lots
+        if order.lots:
+            return
+        del self.orders[order.id]
+        queue = self._queues[order.rank]
+        queue.remove(order)
+        if not queue:
+            del self._queues[order.rank]
+            del self.ranks[bisect_left(self.ranks, order.rank)]
+
+    def take(self, limit: int, lots: int) -> list[tuple[int, int]]:
+        """Match up to ``lots`` at ranks up to ``limit``: the rank and lots of each fill, in order."""
+        fills = []
+        while lots and self.ranks and self.ranks[0] <= limit:
+            order = self._queues[self.ranks[0]][0]
+            filled = min(lots, order.lots)
+            self.reduce(order, filled)
+            fills.append((order.rank, filled))
+            lots -= filled
+        return fills
+
+
+class Engine:
+    """One instrument: its matching engine, and the random orders and cancels that reach it.
+
+    A fair price wanders. Orders rest behind it, and those that it leaves on its wrong side are taken.
+    """
+
+    def __init__(self, listing: Listing, seed: int, start_ns: int, venue: str, rate: float) -> None:
+        self._random = Random(f"{seed} {listing.symbol}")
+        self._listing = listing
+        self._channel = str(Channel(venue, listing.symbol, "trade"))
+        self._prices, self._sizes = Grid(listing.price_step), Grid(listing.size_step)
+        self._typical = listing.size / float(listing.size_step)
+        self._rate = listing.rate * rate
+        self._start = self._fair = self._prices.count(listing.price)
+        self._away = 0.0  # logarithm of the fair over the start price
+        self._last_id = 0
+        self._number = self._random.randrange(100_000, 900_000)
+        self._ns = start_ns
+        self.due_ns = start_ns + self._wait()
+        self.book = Book()
+        self.bids = Ladder("bid", -1, self.book.bids)
+        self.asks = Ladder("ask", 1, self.book.asks)
+        self.trades: deque[Trade] = deque(maxlen=HISTORY)
+        self._fill()
+
+    def act(self) -> Action:
+        """Do what is due at ``due_ns``, and set when the next action is due."""
+        self._wander((self.due_ns - self._ns) / SECOND)
+        self._ns = self.due_ns
+        self.due_ns += self._wait()
+        own, other = (self.bids, self.asks) if self._random.random() < 0.5 else (self.asks, self.bids)
+        bargain = other.ranks[0] <= other.sign * self._fair
+        if self._random.random() < (EAGER if bargain else NOISE):
+            return self._cross(own, other)
+        # The more orders rest, the more are cancelled: depth stays stationary. The last one never is.
+        if self._random.random() * 2 * ORDERS < len(own.orders) - 1:
+            return self._cancel(own)
+        return self._place(own, other)
+
+    def _fill(self) -> None:
+        """The book at the start."""
+        for own, other in ((self.bids, self.asks), (self.asks, self.bids)):
+            self._submit(own, other, own.sign * self._start + 1, self._lots())
+        for _ in range(ORDERS - 1):
+            self._place(self.bids, self.asks)
+            self._place(self.asks, self.bids)
+
+    def _wait(self) -> int:
+        """Nanoseconds from one action to the next."""
+        return 1 + int(self._random.expovariate(self._rate) * SECOND)
+
+    def _wander(self, seconds: float) -> None:
+        # Pulled home very gently, or after weeks it could reach a price of few ticks.
+        self._away -= self._away * min(1.0, seconds / DAY)
+        self._away += self._listing.volatility * sqrt(seconds) * self._random.gauss(0.0, 1.0)
+        self._fair = round(self._start * exp(self._away))
+
+    def _lots(self, scale: float = 1.0) -> int:
+        return 1 + int(self._random.lognormvariate(0.0, 1.0) * self._typical * scale)
+
+    def _place(self, own: Ladder, other: Ladder) -> Action:
+        """An order that rests: behind the fair price, one tick off the other side at most."""
+        best = max(own.sign * self._fair, 1 - other.ranks[0])
+        return self._submit(own, other, best + int(REACH * self._random.random() ** 4), self._lots())
+
+    def _cross(self, own: Ladder, other: Ladder) -> Action:
+        """An order that takes the other side up to the fair price, its best level at least."""
+        limit = max(other.ranks[0], other.sign * self._fair)
+        worst = other.ranks[-1]  # out of reach, so that no side is ever emptied
+        return self._submit(own, other, -min(limit, worst - 1), self._lots(SWEEP))
+
+    def _submit(self, own: Ladder, other: Ladder, rank: int, lots: int) -> Action:
+        """A limit order: match what it can, rest what is left."""
+        fills = other.take(-rank, lots)
+        trades = [self._print(own, abs(level), filled) for level, filled in fills]
+        taken: dict[int, int] = {}
+        for level, filled in fills:
+            taken[level] = taken.get(level, 0) + filled
+        changes = [self._change(other, level, -filled, "trade") for level, filled in taken.items()]
+        rest = lots - sum(taken.values())
+        if rest:
+            self._last_id += 1
+            own.add(Order(self._last_id, rank, rest))
+            changes.append(self._change(own, rank, rest, "place"))
+        return Action(self._listing.symbol, self._ns, trades, changes)
+
+    def _cancel(self, own: Ladder) -> Action:
+        """Take away a random order, or a part of it."""
+        nth = self._random.randrange(len(own.orders))
+        order = next(islice(own.orders.values(), nth, None))
+        lots = order.lots if self._random.random() < WHOLE else self._random.randint(1, order.lots)
+        own.reduce(order, lots)
+        change = self._change(own, order.rank, -lots, "cancel")
+        return Action(self._listing.symbol, self._ns, (), [change])
+
+    def _print(self, own: Ladder, ticks: int, lots: int) -> Trade:
+        self._number += 1
+        trade = Trade(
+            channel=self._channel,
+            venue_ns=self._ns,
+            price_text=self._prices.text(ticks),
+            size_text=self._sizes.text(lots),
+            side="buy" if own is self.bids else "sell",
+            id=str(self._number),
+            number=self._number,
+        )
+        self.trades.append(trade)
+        return trade
+
+    def _change(self, ladder: Ladder, rank: int, delta: int, reason: str) -> Change:
+        """What just happened to a level, shown in the book too."""
+        lots = ladder.lots(rank)
+        price, remaining = self._prices.text(abs(rank)), self._sizes.text(lots) if lots else "0"
+        ladder.view.apply([(price, remaining)])
+        return Change(ladder.side, price, remaining, self._sizes.text(delta), reason)
+
+
+class Market(Source):
+    """All instruments of one ``venue``. ``rate`` multiplies the rates of the ``listings``.
+
+    Each instrument draws its own chance from ``seed``: it does the same whatever else is listed.
+    """
+
+    def __init__(
+        self, listings: Sequence[Listing], seed: int, start_ns: int, venue: str, *, rate: float = 1.0
+    ) -> None:
+        self.engines = {i.symbol: Engine(i, seed, start_ns, venue, rate) for i in listings}
+        # A spelling of its own only a dialect has.
+        self._instruments = [
+            Instrument(i.symbol, i.symbol, i.price_step, i.size_step, i.name) for i in listings
+        ]
+        self._due = [(engine.due_ns, symbol) for symbol, engine in self.engines.items()]
+        heapify(self._due)
+
+    @property
+    def next_ns(self) -> int:
+        """When the next action is due."""
+        return self._due[0][0]
+
+    def advance(self, now_ns: int) -> Iterator[Action]:
+        """Every action due up to ``now_ns`` inclusive, in order of time.
+
+        Each is performed when it is asked for: until the next one, books are those right after it.
+        """
+        while self.next_ns <= now_ns:
+            engine = self.engines[self._due[0][1]]
+            action = engine.act()
+            heapreplace(self._due, (engine.due_ns, action.symbol))
+            yield action
+
+    def instruments(self) -> Sequence[Instrument]:
+        return self._instruments
+
+    def book(self, symbol: str) -> Book | None:
+        engine = self.engines.get(symbol)
+        return engine.book if engine else None
+
+    def trades(self, symbol: str, n: int) -> Sequence[Trade]:
+        """The last ``n`` prints, oldest first: at most 1000, none of an unknown symbol."""
+        engine = self.engines.get(symbol)
+        return list(islice(reversed(engine.trades), n))[::-1] if engine else []
