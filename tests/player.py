@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-Script = Callable[["Connection"], "object"]
+Script = Callable[["Connection"], Coroutine[Any, Any, None]]
 
 
 class Connection:
@@ -48,16 +50,20 @@ class Connection:
 class Player:
     """Runs ``script(connection)`` for each client; answers REST paths from ``bodies``."""
 
-    def __init__(self, script: Script, bodies: dict[str, bytes] | None = None) -> None:
+    def __init__(self, script: Script) -> None:
         self.script = script
-        self.bodies = bodies or {}
+        self.bodies: dict[
+            str, bytes | web.Response | list[bytes | web.Response]
+        ] = {}  # a list: one after another
+        self.refusals: list[web.Response] = []  # of the next handshakes
         self.connections: list[Connection] = []
         self.requests: list[str] = []
+        self.tls: ssl.SSLContext | None = None
         self.port = 0
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def rest_url(self) -> str:
@@ -69,7 +75,7 @@ class Player:
         app.router.add_get("/{tail:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.5)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self.port)
+        site = web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=self.tls)
         await site.start()
         self.port = runner.addresses[0][1]
         try:
@@ -80,8 +86,12 @@ class Player:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             self.requests.append(request.path_qs)
-            body = self.bodies.get(request.path_qs)
-            return web.Response(body=body) if body is not None else web.Response(status=404)
+            answer = self.bodies.get(request.path_qs, web.Response(status=404))
+            if isinstance(answer, list):
+                answer = answer.pop(0) if len(answer) > 1 else answer[0]
+            return web.Response(body=answer) if isinstance(answer, bytes) else answer
+        if self.refusals:
+            return self.refusals.pop(0)
         ws = web.WebSocketResponse(compress=False, max_msg_size=0)
         await ws.prepare(request)
         connection = Connection(ws, request, len(self.connections))

@@ -106,6 +106,7 @@ def _connection(line: Line) -> dict[str, Any]:
         "connected": line.connected,
         "dials": line.dials,
         "last_error": line.last_error,
+        "frames": line.session.frames,
         "undecodable": line.session.undecodable,
         "subscriptions": len(line.session.channels),
     }

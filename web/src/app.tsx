@@ -74,25 +74,25 @@ function ChartPane() {
           <span data-testid="last-price" ref={mountOnce(mountLastPrice)} />
         </p>
         <Summary />
-        <div class="tools">
-          {!following.value && (
-            <button class="to-live" type="button" onClick={() => (following.value = true)}>
-              Back to live
-            </button>
-          )}
-          <Segments label="Interval" choices={INTERVAL_NAMES} chosen={interval.value} choose={(choice) => (interval.value = choice)} />
-        </div>
+        <Segments label="Interval" choices={INTERVAL_NAMES} chosen={interval.value} choose={(choice) => (interval.value = choice)} />
       </div>
-      <div
-        id={CHART_ID}
-        class={`chart ${stale(tradesStale.value)}`}
-        data-testid="chart"
-        tabIndex={0}
-        role="application"
-        aria-roledescription="price chart"
-        aria-label={`${shown?.symbol ?? ''} candles of ${interval.value}. Arrow keys scroll, plus and minus zoom, End returns to live.`}
-        ref={mountOnce(mountChart)}
-      />
+      <div class="chart-box">
+        <div
+          id={CHART_ID}
+          class={`chart ${stale(tradesStale.value)}`}
+          data-testid="chart"
+          tabIndex={0}
+          role="application"
+          aria-roledescription="price chart"
+          aria-label={`${shown?.symbol ?? ''} candles of ${interval.value}. Arrow keys scroll, plus and minus zoom, End returns to live.`}
+          ref={mountOnce(mountChart)}
+        />
+        {!following.value && (
+          <button class="to-live" type="button" onClick={() => (following.value = true)}>
+            Back to live
+          </button>
+        )}
+      </div>
     </section>
   );
 }

@@ -11,18 +11,19 @@ import { onPaint, requestPaint } from './paint.ts';
 import { axisFont, FONT_PX, paintBars, paintGaps, paintLastPrice, priceRange, type Scene } from './painters.ts';
 import { following, gaps, priceDigits, sizeDigits } from './state.ts';
 import { palette } from './theme.ts';
-import { View } from './view.ts';
+import { type Extent, View } from './view.ts';
 
 export const CHART_ID = 'chart';
 const LABEL_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const LABEL_PX = 90;
+const PRICE_STEPS = Array.from({ length: 22 }, (_, i) => i - 12).flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
 
 export function mountChart(host: HTMLElement): void {
   new Chart(host);
 }
 
 class Chart {
-  #view = new View();
+  #view = new View(0.75 * FONT_PX);
   #scene: Scene;
   #plot: uPlot;
   #legend: Legend;
@@ -45,9 +46,9 @@ class Chart {
     this.#plot.root.ariaHidden = 'true';
     this.#plot.over.append(this.#cursorPrice, this.#cursorTime);
     steer(host, this.#plot.over, {
-      pan: (px) => this.#move(() => this.#view.pan(px / this.#view.space, market.bars.length)),
-      zoom: (factor, fromRight) => this.#move(() => this.#view.zoom(factor, fromRight, market.bars.length)),
-      oldest: () => this.#move(() => this.#view.pan(Infinity, market.bars.length)),
+      pan: (px) => this.#move(() => this.#view.pan(px / this.#view.space, this.#extent)),
+      zoom: (factor, fromRight) => this.#move(() => this.#view.zoom(factor, fromRight, this.#extent)),
+      oldest: () => this.#move(() => this.#view.pan(Infinity, this.#extent)),
       newest: () => this.#move(() => this.#view.follow()),
     });
     new ResizeObserver(() => this.#resize()).observe(host);
@@ -63,6 +64,10 @@ class Chart {
       this.#invalidate();
     });
     onPaint(() => this.#paint());
+  }
+
+  get #extent(): Extent {
+    return { count: market.bars.length, width: this.#plot.bbox.width / devicePixelRatio };
   }
 
   #move(change: () => void): void {
@@ -87,7 +92,7 @@ class Chart {
     if (drawn?.bars === bars && drawn.version === bars.version) return;
     if (bars === this.#scene.bars) this.#view.grow(bars.length - this.#plot.data[0].length);
     this.#drawn = { bars, version: bars.version };
-    const [left, right] = this.#view.range(bars.length, this.#plot.over.clientWidth);
+    const [left, right] = this.#view.range(this.#extent);
     this.#scene.bars = bars;
     this.#scene.first = Math.max(0, Math.floor(left));
     this.#scene.last = Math.min(bars.length - 1, Math.ceil(right));
@@ -127,7 +132,9 @@ class Chart {
           gap: 8,
           space: 4.2 * FONT_PX,
           size: (_, values) => 18 + 0.6 * FONT_PX * Math.max(7, ...(values ?? []).map((value) => value.length)),
-          values: (_, splits) => splits.map(scene.price),
+          incrs: () => PRICE_STEPS.filter((step) => step > 0.9 * 10 ** -priceDigits.value),
+          filter: (plot, splits) => splits.map((price) => (this.#hasRoom(plot, price) ? price : null)),
+          values: (_, splits: (number | null)[]) => splits.map((price) => (price === null ? '' : scene.price(price))),
         },
       ],
       cursor: {
@@ -143,6 +150,12 @@ class Chart {
     };
   }
 
+  /** Whether a label at `price` fits into the plot; without bars no price means anything. */
+  #hasRoom(plot: uPlot, price: number): boolean {
+    const y = plot.valToPos(price, 'y');
+    return this.#scene.bars.length > 0 && y > FONT_PX && y < plot.bbox.height / devicePixelRatio - FONT_PX / 2;
+  }
+
   /** The middle of the bar under the cursor. */
   #snap(plot: uPlot, left: number): number {
     return left < 0 ? left : plot.valToPos(Math.round(plot.posToVal(left, 'x')), 'x');
@@ -152,8 +165,9 @@ class Chart {
   #timeSplits(): number[] {
     const { bars, first, last } = this.#scene;
     const step = this.#labelStep();
+    const whole = first + Math.ceil(LABEL_PX / 3 / this.#view.space); // left of it the label would be cut off
     const splits: number[] = [];
-    for (let i = Math.max(1, first); i <= last; i++) {
+    for (let i = Math.max(1, whole); i <= last; i++) {
       const begins = Math.floor(bars.start[i]! / step) !== Math.floor(bars.start[i - 1]! / step);
       const clear = (i - (splits.at(-1) ?? -Infinity)) * this.#view.space >= LABEL_PX * 0.7;
       if (begins && clear) splits.push(i);

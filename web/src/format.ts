@@ -1,6 +1,5 @@
 /** Numbers and times as text. All times are UTC. */
 
-const MOST_SIZE_DIGITS = 5;
 const formats = new Map<number, Intl.NumberFormat>();
 
 /** `value` with exactly `digits` decimals and thousands separated. */
@@ -22,7 +21,7 @@ export function decimals(step: number | null, otherwise: number): number {
 
 /** A size in few enough digits for a column. What would round to nothing says so. */
 export function sizeText(value: number, digits: number): string {
-  const shown = Math.min(digits, value >= 10_000 ? 1 : MOST_SIZE_DIGITS);
+  const shown = Math.min(digits, value < 1_000 ? 5 : value < 100_000 ? 2 : 0);
   const smallest = 10 ** -shown;
   return value > 0 && value < smallest / 2 ? `<${fixed(smallest, shown)}` : fixed(value, shown);
 }

@@ -3,7 +3,7 @@
 import { clock, plural } from './format.ts';
 import type { Trust } from './protocol.ts';
 import { SymbolBox } from './search.tsx';
-import { type Belief, bookBelief, connection, type Gap, gaps, now, roundTripMs } from './state.ts';
+import { type Belief, connection, type Gap, gaps, now, roundTripMs, shownBelief } from './state.ts';
 import { toggleTheme } from './theme.ts';
 
 export function Header() {
@@ -63,11 +63,10 @@ const TRUSTS: Record<Trust, { tone: string; title: string }> = {
 };
 
 function TrustBadge() {
-  const belief = bookBelief.value;
+  const belief = shownBelief.value;
   const { tone, title } = belief ? { ...TRUSTS[belief.trust], title: why(belief) } : { tone: '', title: 'No book yet' };
   return (
-    <span class={`badge ${tone}`} title={title} data-testid="trust">
-      <span class="unseen">Order book: </span>
+    <span class={`badge ${tone}`} title={title} role="group" aria-label="Trust in the order book" data-testid="trust">
       {belief ? describe(belief) : 'no book yet'}
     </span>
   );

@@ -10,7 +10,7 @@ const TOTAL_DIGITS = 3;
 
 export function mountLadder(host: HTMLElement): void {
   const ladder = new Ladder(host);
-  let drawn: BookEvent | null = null;
+  let drawn: BookEvent | null | undefined;
   onPaint(() => {
     if (market.book === drawn) return;
     drawn = market.book;
@@ -23,22 +23,22 @@ class Ladder {
   #bids = rows('bid');
   #mid = element('span', 'mid');
   #spread = element('span', 'spread');
-  #share = element('i', 'share-bid');
+  #share = element('span', 'share');
+  #bidShare = element('i', 'share-bid');
 
   constructor(host: HTMLElement) {
     const asks = element('div', 'side asks');
     const bids = element('div', 'side bids');
     const between = element('div', 'between');
-    const share = element('span', 'share');
     asks.role = bids.role = 'rowgroup';
     asks.append(...this.#asks.map((row) => row.root).reverse());
     bids.append(...this.#bids.map((row) => row.root));
     this.#mid.title = 'Middle of best bid and ask';
-    share.title = "Bids' share of the size shown";
-    share.append(this.#share);
+    this.#share.title = "Bids' share of the size shown";
+    this.#share.append(this.#bidShare);
     between.role = 'row';
-    this.#mid.role = this.#spread.role = share.role = 'cell';
-    between.append(this.#mid, this.#spread, share);
+    this.#mid.role = this.#spread.role = this.#share.role = 'cell';
+    between.append(this.#mid, this.#spread, this.#share);
     host.append(asks, between, bids);
   }
 
@@ -50,7 +50,8 @@ class Ladder {
     const most = Math.max(bidSize, askSize);
     this.#bids.forEach((row, i) => row.show(bids[i], bidTotals[i] ?? 0, most));
     this.#asks.forEach((row, i) => row.show(asks[i], askTotals[i] ?? 0, most));
-    this.#share.style.transform = `scaleX(${bidSize / (bidSize + askSize) || 0.5})`;
+    this.#share.hidden = !most;
+    this.#bidShare.style.transform = `scaleX(${bidSize / (bidSize + askSize)})`;
     this.#showSpread(bids[0]?.[0], asks[0]?.[0]);
   }
 

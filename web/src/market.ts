@@ -72,9 +72,10 @@ export function apply(events: MarketEvent[]): void {
   requestPaint();
 }
 
-/** The current state of a channel. What we had before its first trade stays. */
+/** The current state of a channel. What we had before its first trade stays. An open gap is told again. */
 export function applySnapshot({ channel, events }: Snapshot): void {
   if (!concerns(channel)) return;
+  endGaps(channel);
   if (channel.endsWith('/trade')) takeTrades(events.filter((event) => event.type === 'trade'), channel);
   apply(events.filter((event) => event.type !== 'trade'));
 }
@@ -154,6 +155,13 @@ function believe(signal: typeof bookBelief, belief: Belief): void {
 function note({ channel, from, to, cause, healed }: Gap | GapEvent): void {
   const others = gaps.peek().filter((gap) => gap.channel !== channel || gap.from !== from);
   gaps.value = [...others, { channel, from, to, cause, healed }].slice(-MOST_GAPS);
+}
+
+/** A server that was started again knows nothing of the gaps its predecessor left open. */
+function endGaps(channel: string): void {
+  const to = Date.now() * 1e6;
+  if (!gaps.peek().some((gap) => gap.to === null)) return;
+  gaps.value = gaps.peek().map((gap) => (gap.channel === channel && gap.to === null ? { ...gap, to } : gap));
 }
 
 function takeTrades(trades: TradeEvent[], channel: string): void {

@@ -10,7 +10,7 @@ const BODY_SHARE = 0.72; // of a bar's width
 const MIN_GAP_PX = 3;
 
 /** Text on the canvas, in CSS px; grows with the page. */
-export const FONT_PX = 0.85 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+export const FONT_PX = Math.round(0.85 * parseFloat(getComputedStyle(document.documentElement).fontSize));
 export const axisFont = (scale = 1): string => `${FONT_PX * scale}px Inter, system-ui, sans-serif`;
 
 /** One picture: what to draw, and which bars are in sight. */

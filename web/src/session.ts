@@ -1,10 +1,11 @@
 /** Ties the stream, the market and the address bar together. */
 
 import { batch } from '@preact/signals';
+import { fixed } from './format.ts';
 import { findInstruments, findSource, type Instrument, sourceOf } from './instruments.ts';
-import { apply, applySnapshot, open, publishRates, subscriptionsOf } from './market.ts';
+import { apply, applySnapshot, market, open, publishRates, subscriptionsOf } from './market.ts';
 import type { ServerMessage } from './protocol.ts';
-import { connection, instrument, notice, now, roundTripMs } from './state.ts';
+import { connection, instrument, notice, now, priceDigits, roundTripMs } from './state.ts';
 import { Stream } from './stream.ts';
 
 const ROUND_TRIPS = 15;
@@ -80,6 +81,13 @@ function everySecond(): void {
     now.value = Date.now();
     publishRates();
   });
+  document.title = title();
+}
+
+function title(): string {
+  const last = market.tape.trades.at(-1);
+  const price = last ? `${fixed(last.price, priceDigits.value)} ` : '';
+  return `${price}${instrument.value?.symbol ?? ''} · livetape`;
 }
 
 function median(values: number[]): number {

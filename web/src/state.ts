@@ -42,6 +42,7 @@ export const INTERVAL_NAMES = Object.keys(INTERVALS) as Interval[];
 export const instrument = signal<Instrument | null>(null);
 export const interval = signal<Interval>('1s');
 export const connection = signal<{ state: Connection; since: number }>({ state: 'connecting', since: Date.now() });
+/** What the server last said of the shown book; `shownBelief` is what it is worth now. */
 export const bookBelief = signal<Belief | null>(null);
 export const tradeBelief = signal<Belief | null>(null);
 export const gaps = signal<Gap[]>([]);
@@ -59,5 +60,7 @@ export const priceDigits = computed(() => decimals(instrument.value?.price_step 
 export const sizeDigits = computed(() => decimals(instrument.value?.size_step ?? null, 4));
 
 const disconnected = computed(() => ['stale', 'reconnecting'].includes(connection.value.state));
-export const bookStale = computed(() => disconnected.value || bookBelief.value?.trust === 'stale');
+const LOST: Belief = { trust: 'stale', cause: 'This page has lost its connection', proof: null };
+export const shownBelief = computed(() => (bookBelief.value && disconnected.value ? LOST : bookBelief.value));
+export const bookStale = computed(() => shownBelief.value?.trust === 'stale');
 export const tradesStale = computed(() => disconnected.value || tradeBelief.value?.trust === 'stale');

@@ -15,7 +15,6 @@ from msgspec import Struct, json
 
 from ..core.adapter import Adapter, Guarantee, Limits
 from ..core.decimals import Level, checked, checked_levels
-from ..core.errors import ConfigError
 from ..core.events import Ack, BookUpdate, Counter, Denied, Heartbeat, Message, Trade
 from ..core.instruments import Channel, Instrument, unified
 from ..core.times import ns_of_ms
@@ -92,6 +91,7 @@ class GeminiV1(Adapter):
     """
 
     venue = "gemini"
+    option_names = frozenset(PARAMETERS)
     title = "Gemini (market data v1)"
     ws_url = "wss://api.gemini.com/v1/marketdata"
     rest_url = "https://api.gemini.com"
@@ -105,9 +105,6 @@ class GeminiV1(Adapter):
 
     def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
-        known = {*PARAMETERS, "depth"}
-        if unknown := sorted(set(self.options) - known):
-            raise ConfigError(f"unknown option {unknown[0]!r}", where="gemini", allowed=sorted(known))
         self._top_only = bool(self.options.get("top_of_book"))
         if self._top_only:
             self.guarantees = {**self.guarantees, "book": Guarantee("socket_sequence", 1)}

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from zlib import crc32
 
 from msgspec import Struct
 
@@ -42,4 +43,5 @@ async def serve(options: Options, stop: asyncio.Event) -> int:
 
 def make_vendor(venue: str, seed: int, rate: float = 1.0, ledger: Path | None = None) -> Vendor:
     """A vendor whose market repeats itself for the same ``seed``. Raises ConfigError for an unknown venue."""
-    return Vendor(venue, Market(LISTINGS, seed, clock.now_ns(), venue, rate=rate), ledger)
+    own_seed = crc32(f"{seed} {venue}".encode())  # two venues are not to print the same tape
+    return Vendor(venue, Market(LISTINGS, own_seed, clock.now_ns(), venue, rate=rate), ledger)

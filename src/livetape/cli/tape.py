@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import json
 
+from ..core.events import MarketEvent
 from ..core.times import iso
 from ..core.wire import event_json
 from ..feeds.replay import Replay
@@ -14,10 +15,13 @@ from ..store.reader import open_store
 def print_replay(store: Path, *, as_json: bool, depth: int | None) -> None:
     """The events of a tape, made again from its raw frames; without ``as_json`` their counts."""
     counts: dict[str, int] = {}
-    for event in Replay(open_store(store).raw()):
+
+    def put(event: MarketEvent) -> None:
         counts[event.channel] = counts.get(event.channel, 0) + 1
         if as_json:
             sys.stdout.buffer.write(event_json(event, depth) + b"\n")
+
+    Replay(open_store(store).raw(), put).run()
     if not as_json:
         for channel, n in sorted(counts.items()):
             sys.stdout.write(f"{n:>10}  {channel}\n")

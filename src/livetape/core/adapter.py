@@ -12,7 +12,7 @@ from typing import ClassVar
 from msgspec import MsgspecError, Struct
 
 from .book import Book
-from .errors import DecodeError
+from .errors import ConfigError, DecodeError
 from .events import BookUpdate, Message
 from .instruments import Channel, Instrument
 from .sequence import Rule
@@ -41,9 +41,10 @@ class Adapter(ABC):
     rest_url: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  #: what the vendor streams; quotes follow from books by themselves
     limits: ClassVar[Limits] = Limits()
-    silence_s: ClassVar[float] = 30.0  #: the longest quiet on a socket that is still healthy
+    option_names: ClassVar[frozenset[str]] = frozenset()  #: beside ``depth`` and ``silence_s``
 
     # These an instance may set from its options.
+    silence_s: float = 30.0  #: the longest quiet on a socket that is still healthy
     guarantees: Mapping[str, Guarantee] = {}
     sequence: Rule | None = None  #: how book updates are numbered; in a class body a ``staticmethod``
     depth: int | None = None  #: levels a side the venue keeps, when it sends no delete beyond them
@@ -51,6 +52,13 @@ class Adapter(ABC):
 
     def __init__(self, options: Mapping[str, object] | None = None) -> None:
         self.options = dict(options or {})
+        known = {"depth", "silence_s", *self.option_names}
+        if unknown := sorted(set(self.options) - known):
+            raise ConfigError(f"unknown option {unknown[0]!r}", where=self.venue, allowed=sorted(known))
+        silence_s = self.options.get("silence_s", self.silence_s)
+        if not isinstance(silence_s, int | float) or silence_s <= 0:
+            raise ConfigError(f"silence_s must be seconds above 0, not {silence_s!r}", where=self.venue)
+        self.silence_s = float(silence_s)
 
     def endpoint(self, ws_url: str, channels: Sequence[Channel]) -> str:
         """The address to dial for ``channels``, below the venue's ``ws_url``."""

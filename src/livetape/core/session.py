@@ -11,7 +11,7 @@ Rule 3: trouble of one symbol is that symbol's; only a counter of the whole conn
         venue's own word ends the connection.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -62,23 +62,36 @@ class Fetch(Struct, frozen=True):
 
 
 class Close(Struct, frozen=True):
-    """Close the connection and dial again."""
+    """Close the connection and dial again: ``at_once`` where nothing went wrong, else after the back-off."""
 
     cause: str
+    at_once: bool = False
 
 
 Effect = Send | Fetch | Close
 
 
 class Session:
-    """See the module. ``adapter`` serves one connection, so make a new session for each set of channels."""
+    """See the module. ``adapter`` serves one connection, so make a new session for each set of channels.
 
-    def __init__(self, adapter: Adapter, number: int = 0, origin: Origin = Origin.LIVE) -> None:
+    With ``publish``, each event is handed out at the moment when it is true, so that ``event.book`` is the book
+    after exactly that update. Without it the calls return their events, and a book may be newer than they are.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        number: int = 0,
+        origin: Origin = Origin.LIVE,
+        publish: Callable[[MarketEvent], None] | None = None,
+    ) -> None:
         self.adapter = adapter
         self.number = number
         self.channels: dict[str, ChannelState] = {}
+        self.frames = 0
         self.undecodable = 0
         self._origin = origin
+        self._publish = publish
         self._connected = False
         self._heard_ns = 0
         self._probed = False
@@ -134,7 +147,7 @@ class Session:
         if self._connected:
             self._connected = False
             self._effects.clear()
-            for state in self.channels.values():
+            for state in list(self.channels.values()):
                 state.forget()
                 self._open_gap(state, cause, now_ns, start_ns=self._heard_ns)
                 self._mark(state, Trust.STALE, cause, now_ns)
@@ -151,6 +164,7 @@ class Session:
 
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
+        self.frames += 1
         self._heard_ns, self._probed = now_ns, False
         try:
             messages = self.adapter.decode(frame)
@@ -260,10 +274,7 @@ class Session:
         else:
             self._close_gap(state, now_ns)
         self._believe(state, now_ns)
-        if backfilled:
-            self._emit(replace(trade, trust=state.trust, proof=state.proof), now_ns, Origin.BACKFILLED)
-        else:
-            self._deliver(state, trade, now_ns)
+        self._deliver(state, trade, now_ns)
 
     def _on_plain(self, event: Quote | Bar | Status | Gap, now_ns: int) -> None:
         state = self.channels.get(event.channel)
@@ -276,7 +287,7 @@ class Session:
         verdict = counted(self._counter, n, n)
         if verdict is Verdict.GAP:
             cause = f"frame {self._counter} was followed by {n}"
-            for state in self.channels.values():
+            for state in list(self.channels.values()):
                 state.forget()
                 self._open_gap(state, cause, now_ns)
                 self._mark(state, Trust.RESYNCING, cause, now_ns)
@@ -495,7 +506,7 @@ class Session:
         quiet_s = (now_ns - self._heard_ns) / SECOND
         if quiet_s >= self.adapter.silence_s:
             cause = f"silent for {quiet_s:.1f} s"
-            for state in self.channels.values():
+            for state in list(self.channels.values()):
                 self._mark(state, Trust.STALE, cause, now_ns)
             self._effects.append(Close(cause))
             self._heard_ns = now_ns
@@ -522,8 +533,9 @@ class Session:
     def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
         state.delivered += 1
         if state.wanted:
+            backfilled = event.origin is Origin.BACKFILLED
             self._seq += 1
-            self._out.append(
+            self._hand_out(
                 replace(
                     event,
                     recv_ns=now_ns,
@@ -531,14 +543,21 @@ class Session:
                     seq=self._seq,
                     trust=state.trust,
                     proof=state.proof,
-                    origin=self._origin,
+                    origin=Origin.BACKFILLED if backfilled else self._origin,
                 )
             )
 
-    def _emit(self, event: MarketEvent, now_ns: int, origin: Origin | None = None) -> None:
+    def _emit(self, event: MarketEvent, now_ns: int) -> None:
         self._seq += 1
-        origin = origin or self._origin
-        self._out.append(replace(event, recv_ns=now_ns, session=self.number, seq=self._seq, origin=origin))
+        self._hand_out(
+            replace(event, recv_ns=now_ns, session=self.number, seq=self._seq, origin=self._origin)
+        )
+
+    def _hand_out(self, event: MarketEvent) -> None:
+        if self._publish is None:
+            self._out.append(event)
+        else:
+            self._publish(event)
 
     def _take(self) -> list[MarketEvent]:
         out, self._out = self._out, []
@@ -571,7 +590,7 @@ class Session:
 
     def _change_subscription(self, frames: list[bytes]) -> None:
         if self.adapter.dials_to_change:
-            self._effects.append(Close("subscription changed"))
+            self._effects.append(Close("subscription changed", at_once=True))
         else:
             self._send(frames)
 

@@ -8,11 +8,12 @@ from .. import clock
 from ..adapters import find
 from ..core.adapter import Adapter
 from ..core.errors import ConfigError
+from ..core.events import MarketEvent
 from ..core.instruments import Channel, Instrument, by_symbol
 from ..core.raw import Recipe
 from ..core.session import Session
 from .endpoint import Endpoint
-from .line import Line, Publish, Tap
+from .line import Line, Tap
 from .rest import Rest
 
 
@@ -25,7 +26,7 @@ class Feed:
         endpoint: Endpoint,
         rest: Rest,
         *,
-        publish: Publish,
+        publish: Callable[[MarketEvent], None],
         tap: Tap,
         api: str = "",
         options: Mapping[str, object] | None = None,
@@ -85,16 +86,8 @@ class Feed:
         for line in self.lines:
             if symbol in line.symbols or len(line.symbols) < most:
                 return line
-        session = Session(self._make(), number=clock.now_ns())
-        line = Line(
-            session,
-            self._recipe,
-            self._endpoint,
-            self._rest,
-            publish=self._publish,
-            tap=self._tap,
-            turn=self._turn,
-        )
+        session = Session(self._make(), number=clock.now_ns(), publish=self._publish)
+        line = Line(session, self._recipe, self._endpoint, self._rest, tap=self._tap, turn=self._turn)
         self.lines.append(line)
         return line
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from .. import clock
 from ..core.errors import ConnectError, VendorError
-from ..core.events import MarketEvent
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
 from ..core.session import Close, Fetch, Send, Session
@@ -18,12 +17,11 @@ TICK_S = 0.2
 HEALTHY_S = 10.0  #: a connection that lived this long starts the back-off anew
 _log = logging.getLogger("livetape.feed")
 
-Publish = Callable[[MarketEvent], None]
 Tap = Callable[[RawRecord], None]
 
 
 class Line:
-    """Drives one Session over a Transport. ``publish`` gets its events, ``tap`` everything raw."""
+    """Drives one Session over a Transport; ``tap`` gets everything raw."""
 
     def __init__(
         self,
@@ -32,7 +30,6 @@ class Line:
         endpoint: Endpoint,
         rest: Rest,
         *,
-        publish: Publish,
         tap: Tap,
         turn: Callable[[], Awaitable[None]],
     ) -> None:
@@ -41,13 +38,15 @@ class Line:
         self.dials = 0
         self.last_error = ""
         self._endpoint, self._rest = endpoint, rest
-        self._publish, self._tap, self._turn = publish, tap, turn
+        self._tap, self._turn = tap, turn
         self._transport: Transport | None = None
         self._lost: asyncio.Future[str] | None = None
         self._fetches: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._now_ns = 0
         self._url = ""
+        self._at_once = False
+        self._opened_ns = 0
         self._record(Direction.BEGIN, note=recipe.encode())
 
     @property
@@ -63,13 +62,15 @@ class Line:
         """Subscribe, now or as soon as there is a connection."""
         channels = list(channels)
         self._record(Direction.WANT, note=" ".join(map(str, channels)))
-        self._deliver(self.session.want(channels, self._tick_ns()))
+        self.session.want(channels, self._tick_ns())
+        self._carry_out()
 
     def drop(self, channels: Iterable[Channel]) -> None:
         """Give up subscriptions."""
         channels = list(channels)
         self._record(Direction.DROP, note=" ".join(map(str, channels)))
-        self._deliver(self.session.drop(channels, self._tick_ns()))
+        self.session.drop(channels, self._tick_ns())
+        self._carry_out()
 
     def start(self) -> None:
         """Dial, and keep dialling until stopped."""
@@ -80,7 +81,8 @@ class Line:
         """Close the connection for good and wait until everything of this line has ended."""
         if self._close_transport("stopped"):
             self._record(Direction.END)
-            self._deliver(self.session.end(self._tick_ns()))
+            self.session.end(self._tick_ns())
+            self._carry_out()
         await self.pause()
 
     async def pause(self) -> None:
@@ -97,14 +99,17 @@ class Line:
         attempt = 0
         while True:
             await self._turn()
-            since_ns, retry_after_s = clock.now_ns(), None
+            self._opened_ns, retry_after_s = 0, None
             try:
                 cause = await self._live()
             except ConnectError as error:
                 cause, retry_after_s = error.cause, error.retry_after_s
             self.last_error = cause
-            if self.ever_connected and clock.now_ns() - since_ns > HEALTHY_S * 1e9:
+            if self._at_once or (self._opened_ns and clock.now_ns() - self._opened_ns > HEALTHY_S * 1e9):
                 attempt = 0
+            if self._at_once:
+                self._at_once = False
+                continue
             wait_s = max(clock.back_off_s(attempt), retry_after_s or 0)
             attempt += 1
             _log.warning("%s: %s; next try in %.1f s", self.session.adapter.venue, cause, wait_s)
@@ -122,13 +127,15 @@ class Line:
             await connect(adapter.venue, url, self)
             while not self._lost.done():
                 await asyncio.wait([self._lost], timeout=TICK_S)
-                self._deliver(self.session.tick(self._tick_ns()))
+                self.session.tick(self._tick_ns())
+                self._carry_out()
             return self._lost.result()
         finally:
             cause = self._lost.result() if self._lost.done() else "paused"
             if self._close_transport(cause):
                 self._record(Direction.CLOSE, note=cause)
-                self._deliver(self.session.disconnected(cause, self._tick_ns()))
+                self.session.disconnected(cause, self._tick_ns())
+                self._carry_out()
 
     def _close_transport(self, cause: str) -> bool:
         """Whether there was a connection to close."""
@@ -144,16 +151,18 @@ class Line:
     def on_open(self, transport: Transport) -> None:
         """Log in and subscribe, before the first frame."""
         self._transport = transport
-        self.ever_connected = True
+        self.ever_connected, self._opened_ns = True, clock.now_ns()
         _log.info("%s: connected to %s", self.session.adapter.venue, self._url)
         self._record(Direction.OPEN, note=self._url)
-        self._deliver(self.session.connected(self._tick_ns()))
+        self.session.connected(self._tick_ns())
+        self._carry_out()
 
     def on_frame(self, frame: bytes) -> None:
         """Keep it raw, then let the session judge it."""
         now_ns = self._tick_ns()
         self._tap(RawRecord(self.session.number, now_ns, Direction.IN, frame))
-        self._deliver(self.session.receive(frame, now_ns))
+        self.session.receive(frame, now_ns)
+        self._carry_out()
 
     def on_close(self, cause: str) -> None:
         """End this connection; ``_run`` dials the next."""
@@ -162,9 +171,7 @@ class Line:
 
     # Effects
 
-    def _deliver(self, events: list[MarketEvent]) -> None:
-        for event in events:
-            self._publish(event)
+    def _carry_out(self) -> None:
         for effect in self.session.effects():
             match effect:
                 case Send(frame=frame):
@@ -175,7 +182,8 @@ class Line:
                     task = asyncio.create_task(self._fetch(effect))
                     self._fetches.add(task)
                     task.add_done_callback(self._fetches.discard)
-                case Close(cause=cause):
+                case Close(cause=cause, at_once=at_once):
+                    self._at_once = at_once
                     self.on_close(cause)
 
     async def _fetch(self, fetch: Fetch) -> None:
@@ -187,7 +195,8 @@ class Line:
             try:
                 body = await self._rest.get(venue, self._endpoint.rest_url + fetch.path)
             except VendorError as error:
-                self._deliver(self.session.refused(fetch.symbol, error.reply, self._tick_ns()))
+                self.session.refused(fetch.symbol, error.reply, self._tick_ns())
+                self._carry_out()
                 return
             except ConnectError as error:
                 attempt += 1
@@ -197,7 +206,8 @@ class Line:
                 )
                 continue
             self._record(Direction.FETCHED, body, note=fetch.symbol)
-            self._deliver(self.session.fetched(fetch.symbol, body, self._tick_ns()))
+            self.session.fetched(fetch.symbol, body, self._tick_ns())
+            self._carry_out()
             return
 
     def _record(self, direction: Direction, payload: bytes = b"", note: str = "") -> None:

@@ -1,6 +1,6 @@
 """Recorded raw frames through the same Session as live (floor 3)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..adapters import find
 from ..core.errors import StoreError
@@ -13,12 +13,23 @@ TICK_NS = 200_000_000
 
 
 class Replay:
-    """Drives one Session for each recorded one, with the recorded times. The same records, the same events."""
+    """Drives one Session for each recorded one, with the recorded times. The same records, the same events.
 
-    def __init__(self, records: Iterable[RawRecord]) -> None:
+    Iterate over it, or give ``publish`` and call ``run``: then ``event.book`` is the book after that very update.
+    """
+
+    def __init__(
+        self, records: Iterable[RawRecord], publish: Callable[[MarketEvent], None] | None = None
+    ) -> None:
         self._records = records
+        self._publish = publish
         self._ticked_ns: dict[int, int] = {}
         self.sessions: dict[int, Session] = {}
+
+    def run(self) -> None:
+        """Replay everything into ``publish``."""
+        for _ in self:
+            pass
 
     def __iter__(self) -> Iterator[MarketEvent]:
         for record in self._records:
@@ -28,7 +39,7 @@ class Replay:
         if record.direction is Direction.BEGIN:
             recipe = Recipe.decode(record.note)
             adapter = find(recipe.venue, recipe.api)(recipe.options)
-            self.sessions[record.session] = Session(adapter, record.session, Origin.REPLAYED)
+            self.sessions[record.session] = Session(adapter, record.session, Origin.REPLAYED, self._publish)
             return
         session = self.sessions.get(record.session)
         if session is None:

@@ -23,22 +23,22 @@ from ..core.times import SECOND
 
 HISTORY = 1000  #: prints kept of each instrument
 ORDERS = 150  #: resting orders a side where placing and cancelling are equally likely
-REACH = 1500  #: ticks from the best possible price to the worst at which an order is placed
-EAGER = 0.3  #: how likely an order takes prices that are better than fair
-NOISE = 0.04  #: how likely an order crosses the spread for no reason
+REACH = 1500  #: ticks behind the best possible price, within which orders are placed
+EAGER = 0.3  #: how likely an action takes what is offered at the fair price or better
+NOISE = 0.04  #: how likely an action takes what is not
 SWEEP = 8.0  #: size of an order that takes, in typical sizes
 WHOLE = 0.8  #: share of cancels that take away the whole order
-DAY = 86_400.0  #: seconds in which the fair price forgets 63% of its distance from the start price
+DAY = 86_400.0  #: seconds in which the fair price would lose 63% of its distance from the start price
 
 
 class Listing(Struct, frozen=True):
-    """An instrument to simulate. Its start ``price`` should be worth some thousands of ``price_step``."""
+    """An instrument to simulate. Prices and steps are plain decimal text."""
 
     symbol: str
     name: str
-    price: str  #: at the start, in the quote currency
-    price_step: str
-    size_step: str
+    price: str  #: at the start, in the quote currency; some thousands of steps, or the book is shallow
+    price_step: str  #: one tick
+    size_step: str  #: one lot, in the base unit
     rate: float  #: actions a second
     volatility: float  #: of the fair price, relative, per square root of a second
     size: float  #: of a typical order, in the base unit
@@ -60,13 +60,13 @@ class Grid:
     """Whole multiples of a ``step`` (plain decimal text) and their text."""
 
     def __init__(self, step: str) -> None:
-        self.step = Decimal(step)
+        self._step = Decimal(step)
         self._unit = int(step.replace(".", ""))
         self._places = len(step.partition(".")[2])
 
     def count(self, text: str) -> int:
-        """How many steps ``text`` is."""
-        return int(Decimal(text) / self.step)
+        """How many whole steps ``text`` is."""
+        return int(Decimal(text) / self._step)
 
     def text(self, count: int) -> str:
         """``count`` steps with exactly the decimals of the step."""
@@ -138,7 +138,7 @@ class Ladder:
 class Engine:
     """One instrument: its matching engine, and the random orders and cancels that reach it.
 
-    A fair price wanders. Orders rest behind it, and those that it leaves on its wrong side are taken.
+    A fair price, in ticks, wanders. Orders are placed behind it; those it has overtaken invite takers.
     """
 
     def __init__(self, listing: Listing, seed: int, start_ns: int, venue: str, rate: float) -> None:
@@ -175,7 +175,7 @@ class Engine:
         return self._place(own, other)
 
     def _fill(self) -> None:
-        """The book at the start."""
+        """Make the book of the start: one order each side of the fair price, then as many as is usual."""
         for own, other in ((self.bids, self.asks), (self.asks, self.bids)):
             self._submit(own, other, own.sign * self._start + 1, self._lots())
         for _ in range(ORDERS - 1):
@@ -187,21 +187,23 @@ class Engine:
         return 1 + int(self._random.expovariate(self._rate) * SECOND)
 
     def _wander(self, seconds: float) -> None:
-        # Pulled home very gently, or after weeks it could reach a price of few ticks.
+        # Pulled home gently: a walk without end would some day come down to a few ticks.
         self._away -= self._away * min(1.0, seconds / DAY)
         self._away += self._listing.volatility * sqrt(seconds) * self._random.gauss(0.0, 1.0)
-        self._fair = round(self._start * exp(self._away))
+        self._fair = max(1, round(self._start * exp(self._away)))
 
     def _lots(self, scale: float = 1.0) -> int:
+        """A random size: half of the orders are smaller than the typical one times ``scale``."""
         return 1 + int(self._random.lognormvariate(0.0, 1.0) * self._typical * scale)
 
     def _place(self, own: Ladder, other: Ladder) -> Action:
-        """An order that rests: behind the fair price, one tick off the other side at most."""
+        """An order that rests: not better than fair, not crossing, mostly near to the best such price."""
         best = max(own.sign * self._fair, 1 - other.ranks[0])
-        return self._submit(own, other, best + int(REACH * self._random.random() ** 4), self._lots())
+        reach = min(REACH, abs(best) - 1)  # keeps bids above zero
+        return self._submit(own, other, best + int(reach * self._random.random() ** 4), self._lots())
 
     def _cross(self, own: Ladder, other: Ladder) -> Action:
-        """An order that takes the other side up to the fair price, its best level at least."""
+        """An order that takes the other side's best level, and all that is not worse than fair."""
         limit = max(other.ranks[0], other.sign * self._fair)
         worst = other.ranks[-1]  # out of reach, so that no side is ever emptied
         return self._submit(own, other, -min(limit, worst - 1), self._lots(SWEEP))
@@ -231,6 +233,7 @@ class Engine:
         return Action(self._listing.symbol, self._ns, (), [change])
 
     def _print(self, own: Ladder, ticks: int, lots: int) -> Trade:
+        """One fill, as the venue reports it."""
         self._number += 1
         trade = Trade(
             channel=self._channel,
@@ -262,7 +265,7 @@ class Market(Source):
         self, listings: Sequence[Listing], seed: int, start_ns: int, venue: str, *, rate: float = 1.0
     ) -> None:
         self.engines = {i.symbol: Engine(i, seed, start_ns, venue, rate) for i in listings}
-        # A spelling of its own only a dialect has.
+        # How the venue spells a symbol is known to its dialect alone, so native is the unified spelling.
         self._instruments = [
             Instrument(i.symbol, i.symbol, i.price_step, i.size_step, i.name) for i in listings
         ]

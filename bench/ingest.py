@@ -1,0 +1,276 @@
+"""How fast recorded frames become events, books and callbacks; beside cryptofeed on the same messages.
+
+    python bench/ingest.py [--rounds N] [--no-peer]
+
+README.md says what is measured and how. This process only reads the recordings and asks: each side works in
+a process of its own, one at a time, in turns.
+"""
+
+import gzip
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from math import ceil
+from pathlib import Path
+from statistics import median
+from subprocess import DEVNULL, PIPE, Popen, run
+from typing import Annotated, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+
+import typer
+from msgspec import Struct, field, json
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from livetape import __version__
+from livetape.adapters.kraken import symbol_of
+from livetape.core.instruments import unified
+
+HERE = Path(__file__).resolve().parent
+PEER = "cryptofeed<3"  # 3.x needs Python 3.13
+LEAST = 4_000  #: messages in a round; a shorter recording is driven several times, afresh each time
+
+Frame = tuple[int, str]  #: receive time in ns, text
+
+
+class Recording(Struct):
+    """What one side is given. ``start`` makes the books and is not timed; ``frames`` are."""
+
+    venue: str
+    symbols: dict[str, str]  #: unified to the venue's own spelling
+    start: list[Frame]
+    frames: list[Frame]
+    snapshots: dict[str, str] = field(default_factory=dict)  #: native symbol to REST answer
+    options: dict[str, int] = field(default_factory=dict)  #: of livetape's adapter
+
+
+class Load(Struct):
+    """Keep ``recording``, drive it once and say what came out. ``verify`` None leaves it to the default."""
+
+    recording: Recording
+    verify: bool | None
+
+
+class Outcome(Struct):
+    """What a side made of a recording: callbacks, and (best bid, best ask) of each book at the end."""
+
+    callbacks: int
+    best: dict[str, tuple[float | None, float | None]]
+
+
+class Row(NamedTuple):
+    """One line of the table; each pair is livetape's and the peer's."""
+
+    title: str
+    recordings: tuple[Recording, Recording]
+    verify: tuple[bool | None, bool | None] = (None, None)
+
+
+class Worker:
+    """A side in a process of its own, asked over stdin and answering over stdout, a line of JSON each."""
+
+    def __init__(self, *command: str | Path) -> None:
+        self._process = Popen(command, stdin=PIPE, stdout=PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def load(self, recording: Recording, verify: bool | None) -> Outcome:
+        """Hand over a recording; it gets the next number, from 0."""
+        return json.decode(self._ask(Load(recording, verify)), type=Outcome)
+
+    def measure(self, number: int) -> float:
+        """CPU nanoseconds a message over recording ``number``, from fresh books."""
+        return json.decode(self._ask(number), type=float)
+
+    def _ask(self, question: Load | int) -> bytes:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.encode(question) + b"\n")
+            self._process.stdin.flush()
+        if not (answer := self._process.stdout.readline()):
+            raise SystemExit(f"{self._process.args!r} gave up; its error is above")
+        return answer
+
+
+# The recordings
+
+
+def rows(root: Path) -> list[Row]:
+    """What is compared, from the recordings below ``root``."""
+    gemini, binance = gemini_v2(root / "gemini"), binance_depth(root / "binance")
+    kraken = kraken_v2(root / "kraken"), kraken_v1(root / "kraken_v1_legacy")
+    return [
+        Row("Gemini v2", (gemini, gemini)),
+        Row("Binance spot depth", (binance, binance)),
+        Row("Kraken, each as it comes", kraken),
+        Row("Kraken, both verify", kraken, (True, True)),
+        Row("Kraken, neither verifies", kraken, (False, False)),
+    ]
+
+
+def gemini_v2(place: Path) -> Recording:
+    """Ten books and their trades."""
+    lines = timed(read(place / "cryptofeed_20210623_GEMINI.ws.1.0.txt.gz", ": "))
+    start, frames = split(lines, lambda _, text: '"trades":' not in text)
+    natives = [json.decode(text)["symbol"] for _, text in start]
+    return Recording("gemini", {unified(native): native for native in natives}, start, frames)
+
+
+def binance_depth(place: Path) -> Recording:
+    """Four quiet books and a busy one; what came before a book's REST answer belongs to the start."""
+    lines = timed(read(place / "cryptofeed_20211011_BINANCE.ws.1.0.txt.gz", ": "))
+    lines += [(int(ns), text) for ns, text in read(place / "hftbacktest_btcusdt_20240808.gz", " ")]
+    answers = {"BTCUSDT": next(line for line in lines if line[1].startswith('{"lastUpdateId"'))}
+    for address, answer in read(place / "cryptofeed_20211011_BINANCE.http.0.0.txt.gz", " -> "):
+        [native] = parse_qs(urlsplit(address).query)["symbol"]
+        [answers[native]] = timed([answer.split(": ", 1)])
+
+    def flows(ns: int, text: str) -> bool:  # {"stream":"btcusdt@depth@100ms", …
+        return ns > answers[text[11:].partition("@")[0].upper()][0]
+
+    start, frames = split([line for line in lines if '"depthUpdate"' in line[1]], flows)
+    symbols, bodies = {unified(n): n for n in answers}, {n: body for n, (_, body) in answers.items()}
+    return Recording("binance", symbols, start, frames, bodies)
+
+
+def kraken_v2(place: Path) -> Recording:
+    """Ten books of a thousand levels, transcoded from what ``kraken_v1`` reads."""
+    lines = timed(read(place / "TRANSCODED_v1_20210417_book1000.tsv.gz", "\t"))
+    start, frames = split(lines, lambda _, text: "heartbeat" in text or '"book","type":"update"' in text)
+    natives = [json.decode(text)["data"][0]["symbol"] for _, text in start if '"snapshot","data"' in text]
+    return Recording("kraken", {symbol_of(n): n for n in natives}, start, frames, options={"depth": 1000})
+
+
+def kraken_v1(place: Path) -> Recording:
+    """The same as it was recorded."""
+    lines = timed(read(place / "cryptofeed_20210417_KRAKEN.ws.50.0.txt.gz", ": "))
+    start, frames = split(lines, lambda _, text: "heartbeat" in text or text[0] == "[" and '"as":' not in text)
+    natives = [json.decode(text)[-1] for _, text in start if text[0] == "["]
+    return Recording("kraken", {symbol_of(n): n for n in natives}, start, frames)
+
+
+def read(path: Path, separator: str) -> list[list[str]]:
+    """The lines of a recording, each cut in two."""
+    with gzip.open(path, "rt") as lines:
+        return [line.strip().split(separator, 1) for line in lines if separator in line]
+
+
+def timed(lines: Iterable[list[str]]) -> list[Frame]:
+    """Received frames; lines that do not begin with a time, in seconds, tell of other things."""
+    return [(round(float(time) * 1e6) * 1000, text) for time, text in lines if time[0].isdigit()]
+
+
+def split(lines: list[Frame], flows: Callable[[int, str], bool]) -> tuple[list[Frame], list[Frame]]:
+    """What starts the books, and what flows once they stand; the order within a book stays."""
+    return [line for line in lines if not flows(*line)], [line for line in lines if flows(*line)]
+
+
+# The peer
+
+
+def peer_python() -> Path:
+    """The Python of an environment that holds cryptofeed, made on first use. Raises LookupError."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    place = HERE / ".envs" / f"cryptofeed-py{version}"
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    proof: list[str | Path] = [python, "-I", "-c", "import cryptofeed.exchanges"]
+    if python.exists() and run(proof, stderr=DEVNULL).returncode == 0:
+        return python
+    print(f"Installing {PEER} into {place}, once …", file=sys.stderr)
+    pip = [python, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+    for command in ([sys.executable, "-m", "venv", "--clear", place], [*pip, "install", PEER], proof):
+        done = run(command, capture_output=True, text=True)
+        if done.returncode:
+            *_, reason = ["no reason given", *done.stderr.strip().splitlines()]
+            raise LookupError(f"{PEER} cannot be installed for Python {version}: {reason}")
+    return python
+
+
+def version_of(package: str, python: Path) -> str:
+    """Which version of ``package`` an environment holds."""
+    asked = f"from importlib.metadata import version; print(version({package!r}))"
+    return run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+
+
+# The measurement
+
+
+def measured(sides: list[Worker], compared: list[Row], rounds: int) -> list[list[list[float]]]:
+    """Nanoseconds a message, by row, round and side; the sides take turns at going first."""
+    passes = [ceil(LEAST / len(row.recordings[0].frames)) for row in compared]
+    taken: list[list[list[float]]] = [[] for _ in compared]
+    for turn in range(rounds):
+        for number, times in enumerate(taken):
+            order = sides if turn % 2 else sides[::-1]
+            spent = {side: [side.measure(number) for _ in range(passes[number])] for side in order}
+            times.append([sum(spent[side]) / passes[number] for side in sides])
+    return taken
+
+
+def table(compared: list[Row], taken: list[list[list[float]]]) -> Table:
+    """The result, medians over the rounds."""
+    result = Table("messages of", "number", "livetape/s", "ns each", "cryptofeed ns", "ratio", box=SIMPLE_HEAD)
+    for column in result.columns[1:]:
+        column.justify = "right"
+    for row, times in zip(compared, taken, strict=True):
+        ours = median(each[0] for each in times)
+        cells = [f"{len(row.recordings[0].frames):,}", f"{1e9 / ours:,.0f}", f"{ours:,.0f}"]
+        if len(times[0]) > 1:
+            ratio = median(theirs / ours for ours, theirs in times)
+            cells += [f"{median(each[1] for each in times):,.0f}", f"{ratio:.2f}"]
+        result.add_row(row.title, *cells)
+    return result
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="How often each side is asked.", min=1)] = 7,
+    peer: Annotated[bool, typer.Option(help="Measure cryptofeed too; it is installed on first use.")] = True,
+) -> None:
+    """Frames per second and ns per message: bytes to event to book to callback, on the recordings."""
+    root = Path(os.environ.get("LIVETAPE_RECORDINGS") or HERE.parents[1] / "shared" / "data")
+    if not root.is_dir():
+        raise SystemExit(f"no recordings at {root}; LIVETAPE_RECORDINGS names their directory")
+    notes = [f"livetape {__version__}, pure Python, on Python {platform.python_version()}."]
+    compared = rows(root)
+    with ExitStack() as stack:
+        sides = [stack.enter_context(Worker(sys.executable, HERE / "ingest_livetape.py"))]
+        if peer:
+            try:
+                python = peer_python()
+            except LookupError as missing:
+                notes.append(f"{missing}. livetape is measured alone.")
+            else:
+                sides.append(stack.enter_context(Worker(python, "-I", HERE / "ingest_peer.py")))
+                notes += about_peer(version_of("cryptofeed", python))
+        for row in compared:
+            given = zip(sides, row.recordings, row.verify, strict=False)
+            outcomes = [side.load(recording, verify) for side, recording, verify in given]
+            if outcomes[0] != outcomes[-1]:
+                raise SystemExit(f"{row.title}: the two sides disagree: {outcomes}")
+        taken = measured(sides, compared, rounds)
+    console = Console(width=100)
+    console.print(table(compared, taken))
+    console.print(*notes, sep="\n", highlight=False, markup=False)
+
+
+def about_peer(version: str) -> list[str]:
+    """What must be known to read the comparison."""
+    return [
+        f"cryptofeed {version}: its own message_handler, awaited, with an async callback.",
+        "Kraken: the same messages, each side in the format it understands: livetape reads v2 (transcoded",
+        "from the recording), cryptofeed the v1 that was recorded. livetape verifies every checksum unless",
+        "told otherwise, cryptofeed none unless asked.",
+        "Both sides made the same number of callbacks and ended with the same best bid and ask in every book.",
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)

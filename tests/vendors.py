@@ -1,0 +1,21 @@
+"""A simulated vendor and livetape on it, in one loop."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from livetape.cli.simulate import make_vendor
+from livetape.config import Config, VenueConfig
+from livetape.simulator.server import Vendor
+
+
+@asynccontextmanager
+async def vendor(
+    venue: str = "kraken", *, rate: float = 5.0, ledger: Path | None = None
+) -> AsyncIterator[Vendor]:
+    async with make_vendor(venue, seed=7, rate=rate, ledger=ledger).serving() as serving:
+        yield serving
+
+
+def config_for(*vendors: Vendor, sources: list[str] | None = None) -> Config:
+    return Config(sources or [], {each.venue: VenueConfig(ws_url=each.ws_url) for each in vendors})
