@@ -9,6 +9,7 @@ a process of its own, one at a time, in turns.
 import gzip
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
@@ -40,6 +41,7 @@ class Recording(Struct):
     """What one side is given. ``start`` makes the books and is not timed; ``frames`` are."""
 
     venue: str
+    kinds: list[str]  #: of channels
     symbols: dict[str, str]  #: unified to the venue's own spelling
     start: list[Frame]
     frames: list[Frame]
@@ -48,10 +50,11 @@ class Recording(Struct):
 
 
 class Load(Struct):
-    """Keep ``recording``, drive it once and say what came out. ``verify`` None leaves it to the default."""
+    """Keep ``recording``, drive it once and say what came out."""
 
     recording: Recording
-    verify: bool | None
+    verify: bool | None  #: checksums; None leaves it to the side's default
+    look: bool  #: whether the callback reads the best prices
 
 
 class Outcome(Struct):
@@ -62,11 +65,12 @@ class Outcome(Struct):
 
 
 class Row(NamedTuple):
-    """One line of the table; each pair is livetape's and the peer's."""
+    """One line of the table."""
 
     title: str
-    recordings: tuple[Recording, Recording]
-    verify: tuple[bool | None, bool | None] = (None, None)
+    recordings: tuple[Recording, Recording]  #: livetape's and the peer's
+    verify: bool | None = None
+    look: bool = True
 
 
 class Worker:
@@ -81,9 +85,9 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def load(self, recording: Recording, verify: bool | None) -> Outcome:
+    def load(self, load: Load) -> Outcome:
         """Hand over a recording; it gets the next number, from 0."""
-        return json.decode(self._ask(Load(recording, verify)), type=Outcome)
+        return json.decode(self._ask(load), type=Outcome)
 
     def measure(self, number: int) -> float:
         """CPU nanoseconds a message over recording ``number``, from fresh books."""
@@ -110,9 +114,10 @@ def rows(root: Path) -> list[Row]:
     return [
         Row("Gemini v2", (gemini, gemini)),
         Row("Binance spot depth", (binance, binance)),
+        Row("Binance spot depth, best not read", (binance, binance), look=False),
         Row("Kraken, each as it comes", kraken),
-        Row("Kraken, both verify", kraken, (True, True)),
-        Row("Kraken, neither verifies", kraken, (False, False)),
+        Row("Kraken, both verify", kraken, verify=True),
+        Row("Kraken, neither verifies", kraken, verify=False),
     ]
 
 
@@ -121,7 +126,7 @@ def gemini_v2(place: Path) -> Recording:
     lines = timed(read(place / "cryptofeed_20210623_GEMINI.ws.1.0.txt.gz", ": "))
     start, frames = split(lines, lambda _, text: '"trades":' not in text)
     natives = [json.decode(text)["symbol"] for _, text in start]
-    return Recording("gemini", {unified(native): native for native in natives}, start, frames)
+    return Recording("gemini", ["book", "trade"], {unified(n): n for n in natives}, start, frames)
 
 
 def binance_depth(place: Path) -> Recording:
@@ -138,7 +143,7 @@ def binance_depth(place: Path) -> Recording:
 
     start, frames = split([line for line in lines if '"depthUpdate"' in line[1]], flows)
     symbols, bodies = {unified(n): n for n in answers}, {n: body for n, (_, body) in answers.items()}
-    return Recording("binance", symbols, start, frames, bodies)
+    return Recording("binance", ["book"], symbols, start, frames, bodies)
 
 
 def kraken_v2(place: Path) -> Recording:
@@ -146,15 +151,16 @@ def kraken_v2(place: Path) -> Recording:
     lines = timed(read(place / "TRANSCODED_v1_20210417_book1000.tsv.gz", "\t"))
     start, frames = split(lines, lambda _, text: "heartbeat" in text or '"book","type":"update"' in text)
     natives = [json.decode(text)["data"][0]["symbol"] for _, text in start if '"snapshot","data"' in text]
-    return Recording("kraken", {symbol_of(n): n for n in natives}, start, frames, options={"depth": 1000})
+    symbols = {symbol_of(native): native for native in natives}
+    return Recording("kraken", ["book"], symbols, start, frames, options={"depth": 1000})
 
 
 def kraken_v1(place: Path) -> Recording:
     """The same as it was recorded."""
     lines = timed(read(place / "cryptofeed_20210417_KRAKEN.ws.50.0.txt.gz", ": "))
-    start, frames = split(lines, lambda _, text: "heartbeat" in text or text[0] == "[" and '"as":' not in text)
+    start, frames = split(lines, lambda _, text: "heartbeat" in text or re.match(r'\[\d+,{"[ab]"', text))
     natives = [json.decode(text)[-1] for _, text in start if text[0] == "["]
-    return Recording("kraken", {symbol_of(n): n for n in natives}, start, frames)
+    return Recording("kraken", ["book"], {symbol_of(n): n for n in natives}, start, frames)
 
 
 def read(path: Path, separator: str) -> list[list[str]]:
@@ -168,7 +174,7 @@ def timed(lines: Iterable[list[str]]) -> list[Frame]:
     return [(round(float(time) * 1e6) * 1000, text) for time, text in lines if time[0].isdigit()]
 
 
-def split(lines: list[Frame], flows: Callable[[int, str], bool]) -> tuple[list[Frame], list[Frame]]:
+def split(lines: list[Frame], flows: Callable[[int, str], object]) -> tuple[list[Frame], list[Frame]]:
     """What starts the books, and what flows once they stand; the order within a book stays."""
     return [line for line in lines if not flows(*line)], [line for line in lines if flows(*line)]
 
@@ -185,12 +191,14 @@ def peer_python() -> Path:
     if python.exists() and run(proof, stderr=DEVNULL).returncode == 0:
         return python
     print(f"Installing {PEER} into {place}, once …", file=sys.stderr)
-    pip = [python, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "--retries", "1"]
-    for command in ([sys.executable, "-m", "venv", "--clear", place], [*pip, "install", PEER], proof):
+    venv: list[str | Path] = [sys.executable, "-m", "venv", "--clear", place]
+    pip: list[str | Path] = [python, "-I", "-m", "pip", "install", "--quiet", "--retries", "1", PEER]
+    for command in (venv, pip, proof):
         done = run(command, capture_output=True, text=True)
         if done.returncode:
-            *_, reason = ["no reason given", *done.stderr.strip().splitlines()]
-            raise LookupError(f"{PEER} cannot be installed for Python {version}: {reason}")
+            errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+            *_, reason = ["no reason given", *done.stderr.splitlines(), *errors]
+            raise LookupError(f"{PEER} cannot be installed for Python {version}: {reason.strip()}")
     return python
 
 
@@ -217,15 +225,18 @@ def measured(sides: list[Worker], compared: list[Row], rounds: int) -> list[list
 
 def table(compared: list[Row], taken: list[list[list[float]]]) -> Table:
     """The result, medians over the rounds."""
-    result = Table("messages of", "number", "livetape/s", "ns each", "cryptofeed ns", "ratio", box=SIMPLE_HEAD)
+    result = Table("recording", "messages", "livetape frames/s", "ns/msg", box=SIMPLE_HEAD)
+    if len(taken[0][0]) > 1:
+        result.add_column("cryptofeed ns/msg")
+        result.add_column("ratio")
     for column in result.columns[1:]:
         column.justify = "right"
     for row, times in zip(compared, taken, strict=True):
-        ours = median(each[0] for each in times)
-        cells = [f"{len(row.recordings[0].frames):,}", f"{1e9 / ours:,.0f}", f"{ours:,.0f}"]
-        if len(times[0]) > 1:
-            ratio = median(theirs / ours for ours, theirs in times)
-            cells += [f"{median(each[1] for each in times):,.0f}", f"{ratio:.2f}"]
+        medians = [median(side) for side in zip(*times, strict=True)]
+        cells = [f"{len(row.recordings[0].frames):,}", f"{1e9 / medians[0]:,.0f}"]
+        cells += [f"{ns:,.0f}" for ns in medians]
+        if len(medians) > 1:
+            cells.append(f"{median(theirs / ours for ours, theirs in times):.2f}")
         result.add_row(row.title, *cells)
     return result
 
@@ -249,26 +260,26 @@ def main(
                 notes.append(f"{missing}. livetape is measured alone.")
             else:
                 sides.append(stack.enter_context(Worker(python, "-I", HERE / "ingest_peer.py")))
-                notes += about_peer(version_of("cryptofeed", python))
+                notes += about(version_of("cryptofeed", python), version_of("order_book", python))
         for row in compared:
-            given = zip(sides, row.recordings, row.verify, strict=False)
-            outcomes = [side.load(recording, verify) for side, recording, verify in given]
+            given = zip(sides, row.recordings, strict=False)
+            outcomes = [side.load(Load(recording, row.verify, row.look)) for side, recording in given]
             if outcomes[0] != outcomes[-1]:
                 raise SystemExit(f"{row.title}: the two sides disagree: {outcomes}")
         taken = measured(sides, compared, rounds)
-    console = Console(width=100)
+    console = Console(width=110)
     console.print(table(compared, taken))
     console.print(*notes, sep="\n", highlight=False, markup=False)
 
 
-def about_peer(version: str) -> list[str]:
+def about(cryptofeed: str, order_book: str) -> list[str]:
     """What must be known to read the comparison."""
     return [
-        f"cryptofeed {version}: its own message_handler, awaited, with an async callback.",
-        "Kraken: the same messages, each side in the format it understands: livetape reads v2 (transcoded",
-        "from the recording), cryptofeed the v1 that was recorded. livetape verifies every checksum unless",
-        "told otherwise, cryptofeed none unless asked.",
-        "Both sides made the same number of callbacks and ended with the same best bid and ask in every book.",
+        f"cryptofeed {cryptofeed} with order_book {order_book}: its message_handler, awaited, async callbacks.",
+        "Both sides called back equally often and ended with the same best bid and ask in every book.",
+        "Binance: cryptofeed's book may sort a whole side when its best is read, so one row does not read it.",
+        "Kraken: the same messages, to livetape as v2 (transcoded), to cryptofeed as the v1 that was recorded.",
+        "As they come, livetape verifies every checksum and cryptofeed none.",
     ]
 
 

@@ -42,8 +42,9 @@ def started(recording: Recording, verify: bool | None) -> Session:
     forget()
     adapter = Unchecked if verify is False else find(recording.venue)
     session = Session(adapter(recording.options))
-    kinds = sorted(adapter.kinds & {"book"} if recording.venue != "gemini" else {"book", "trade"})
-    channels = [Channel(recording.venue, symbol, kind) for symbol in recording.symbols for kind in kinds]
+    channels = [
+        Channel(adapter.venue, symbol, kind) for symbol in recording.symbols for kind in recording.kinds
+    ]
     session.want(channels, 0)
     session.connected(0)
     for ns, text in recording.start:
@@ -82,6 +83,10 @@ def look(event: MarketEvent) -> None:
         _ = event.price
 
 
+def pass_over(_: MarketEvent) -> None:
+    pass
+
+
 def outcome(session: Session, frames: list[tuple[int, bytes]]) -> Outcome:
     """What comes out of ``frames``."""
     seen: list[MarketEvent] = []
@@ -102,7 +107,8 @@ def main() -> None:
                 answer: object = outcome(started(load.recording, load.verify), frames)
             case number:
                 load, frames = loaded[number]
-                answer = drive(started(load.recording, load.verify), frames, look) / len(frames)
+                callback = look if load.look else pass_over
+                answer = drive(started(load.recording, load.verify), frames, callback) / len(frames)
         sys.stdout.buffer.write(json.encode(answer) + b"\n")
         sys.stdout.buffer.flush()
 

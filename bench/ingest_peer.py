@@ -14,7 +14,8 @@ from cryptofeed.defines import L2_BOOK, TRADES
 from cryptofeed.exchanges import Binance, Gemini, Kraken
 from cryptofeed.symbols import Symbols
 
-EXCHANGES = {"binance": (Binance, [L2_BOOK]), "gemini": (Gemini, [L2_BOOK, TRADES]), "kraken": (Kraken, [L2_BOOK])}
+EXCHANGES = {"binance": Binance, "gemini": Gemini, "kraken": Kraken}
+CHANNELS = {"book": L2_BOOK, "trade": TRADES}
 
 
 class Wire:
@@ -35,10 +36,10 @@ class Wire:
 async def started(load, on_book, on_trade):
     """A feed whose books stand, and its wire."""
     recording = load["recording"]
-    exchange, channels = EXCHANGES[recording["venue"]]
+    exchange, channels = EXCHANGES[recording["venue"]], [CHANNELS[kind] for kind in recording["kinds"]]
     Symbols.set(exchange.id, recording["symbols"], {})
     options = {} if load["verify"] is None else {"checksum_validation": load["verify"]}
-    callbacks = {L2_BOOK: silent, TRADES: silent}
+    callbacks = {L2_BOOK: pass_over, TRADES: pass_over}
     feed = exchange(symbols=list(recording["symbols"]), channels=channels, callbacks=callbacks, **options)
     feed.http_conn = wire = Wire(feed.subscription, recording["snapshots"])
     await feed.subscribe(wire)
@@ -60,7 +61,8 @@ async def drive(load, on_book, on_trade):
 
 
 async def measure(load):
-    taken, _ = await drive(load, look_at_book, look_at_trade)
+    callbacks = (look_at_book, look_at_trade) if load["look"] else (pass_over, pass_over)
+    taken, _ = await drive(load, *callbacks)
     return taken / len(load["recording"]["frames"])
 
 
@@ -72,7 +74,8 @@ async def outcome(load):
         seen.append(event)
 
     _, feed = await drive(load, keep, keep)
-    best = {symbol: [best_of(book.book.bids), best_of(book.book.asks)] for symbol, book in feed._l2_book.items()}
+    books = {symbol: book.book for symbol, book in feed._l2_book.items()}
+    best = {symbol: [best_of(book.bids), best_of(book.asks)] for symbol, book in books.items()}
     return {"callbacks": len(seen), "best": best}
 
 
@@ -90,7 +93,7 @@ async def look_at_trade(trade, received):
     _ = trade.price
 
 
-async def silent(event, received):
+async def pass_over(event, received):
     pass
 
 

@@ -66,7 +66,7 @@ async def test_subscriptions_change_from_another_thread_while_it_runs() -> None:
             seen.clear()
             await until(lambda: len(seen) > 5)
             assert set(seen) == {"kraken:ETH-USD/book"}
-            with pytest.raises(ConfigError, match="unknown venue 'krakn'; did you mean kraken"):
+            with pytest.raises(ConfigError, match="did you mean kraken"):
                 await asyncio.to_thread(stream.subscribe, "krakn:ETH-USD/book")
         finally:
             await asyncio.to_thread(stream.stop)
@@ -127,7 +127,7 @@ async def test_run_blocks_until_a_handler_stops_it() -> None:
 
         await asyncio.wait_for(asyncio.to_thread(stream.run), 15)
         assert trades
-        with pytest.raises(MisuseError, match="stream.start"):
+        with pytest.raises(MisuseError, match=r"stream\.start"):
             stream.run()  # a loop runs here, as in a notebook
 
 

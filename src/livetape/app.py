@@ -17,7 +17,7 @@ from .store.journal import Journal
 
 
 class App:
-    """The bus, the feeds and, once asked for, the recorder. Use it on one running loop; ``close`` it at the end."""
+    """The bus, the feeds and the recorder. Use it on one running loop, and ``close`` it at the end."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -67,10 +67,10 @@ class _Feeds:
         self.want, self.drop = app.hub.want, app.hub.drop
 
     def venues(self) -> list[str]:
-        """Those configured or in use."""
+        """Those configured or in use, the first source's first."""
         config = self._app.config
-        sources = {channel.venue for source in config.sources for channel in parse_source(source)}
-        return sorted(sources | set(config.venues) | set(self._app.hub.feeds))
+        sources = [channel.venue for source in config.sources for channel in parse_source(source)]
+        return list(dict.fromkeys([*sources, *config.venues, *self._app.hub.feeds]))
 
     async def instruments(self, venue: str) -> list[Instrument]:
         """The vendor's list, asked for once."""

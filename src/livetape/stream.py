@@ -46,7 +46,7 @@ class Stream:
         stream.run()
 
     Every method may be called from any thread, from a handler and in a notebook, before and while the stream
-    runs. ``config`` is a Config or the path of a TOML file. Raises ConfigError for a source that cannot be read.
+    runs. ``config`` is a Config or the path of a TOML file. Raises ConfigError for a source it cannot read.
     """
 
     def __init__(self, *sources: str, config: Config | str | None = None) -> None:
@@ -69,9 +69,9 @@ class Stream:
     def on(self, pattern: str) -> Callable[[_H], _H]:
         """Call the decorated function for events of a kind, or of channels whose name matches.
 
-        ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``status`` or ``gap``, or a regular expression on
-        the whole channel name such as ``r"gemini:.+/book"``. An async function gets a queue of its own; its
-        ``BookUpdate.book`` may be newer than the update.
+        ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``status`` or ``gap``, or a regular expression
+        on the whole channel name, such as ``r"gemini:.+/book"``. An async function gets a queue of its own;
+        its ``BookUpdate.book`` may be newer than the update.
         """
         matches = _matcher(pattern)
 
@@ -90,7 +90,7 @@ class Stream:
         return self._hook("close", handler)
 
     def on_error(self, handler: _H) -> _H:
-        """Call ``handler(problem)``: a Status that tells of a refusal or a bad frame, or a handler's exception."""
+        """Call ``handler(problem)``: a Status of a refusal or a bad frame, or a handler's exception."""
         return self._hook("error", handler)
 
     def on_gap(self, handler: _H) -> _H:

@@ -105,12 +105,11 @@ async def test_binance_books_equal_the_ticker_of_the_same_update(
     player.bodies = {f"/api/v3/depth?symbol={native}&limit=1000": body for _, native, body in answers}
     sources = [f"{venue}:{native}/{kind}" for _, native, _ in answers for kind in ("book", "quote")]
     oracle = Oracle()
-    async with player.running():
-        async with live(sources, venue, player.ws_url) as tape:
-            tape.app.bus.subscribe(None, oracle.put)
-            await judged(tape, oracle, len(frames))
-            assert oracle.count == {"equal": equal}
-            assert not tape.gaps
+    async with player.running(), live(sources, venue, player.ws_url) as tape:
+        tape.app.bus.subscribe(None, oracle.put)
+        await judged(tape, oracle, len(frames))
+        assert oracle.count == {"equal": equal}
+        assert not tape.gaps
 
 
 async def test_a_long_binance_recording_bridges_once_and_never_differs(recordings: Path) -> None:

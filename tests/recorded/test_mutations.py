@@ -47,22 +47,22 @@ class Trial(ABC):
         self.index = self.known = position - 1  # the frame being looked at, and the last that the venue sent
         self.now_ns = tape.frames[max(self.known, 0)][0]
         self.channel = Channel(adapter.venue, unified(tape.symbol), "book")
-        self.session = Session(adapter)
-        self.session.want([self.channel], self.now_ns)
-        self.session.connected(self.now_ns)
-        self.state = self.session.channels[str(self.channel)]
+        self.session = Session(adapter, publish=self.judge)
         self.broken = False  # a gap is open
         self.asked = False  # for the book, after the beginning
         self.wrong = 0  # verified books that were not the venue's
         self.requests: list[tuple[int, Effect, Truth | None]] = []  # frames to wait, request, book back then
+        self.session.want([self.channel], self.now_ns)
+        self.session.connected(self.now_ns)
+        self.state = self.session.channels[str(self.channel)]
 
     @abstractmethod
     def begin(self) -> None:
         """Bring the session to where it stood before the fault."""
 
     @abstractmethod
-    def answer(self, request: Effect, then: Truth | None) -> list[MarketEvent]:
-        """What the venue answers to ``request``; ``then`` was its book when that was sent."""
+    def answer(self, request: Effect, then: Truth | None) -> None:
+        """Give the session what the venue answers to ``request``; ``then`` was its book when that was sent."""
 
     @abstractmethod
     def truth_of(self, update: BookUpdate) -> Truth | None:
@@ -71,7 +71,6 @@ class Trial(ABC):
     def run(self, faulty: Iterable[int], frames: dict[int, bytes], resume: int) -> None:
         """Feed the ``faulty`` frames, some with other bytes, and then the recording from ``resume`` on."""
         self.begin()
-        self.asked = False
         for index in faulty:
             self.feed(index, frames.get(index, self.tape.frames[index][1]))
         self.known = max(self.known, resume - 1)
@@ -80,46 +79,53 @@ class Trial(ABC):
                 break
             self.feed(index, self.tape.frames[index][1])
         for _ in range(5):  # for answers that are still on their way
-            self.turn(SECOND)
+            self.turn(SECOND // 10)
 
     def feed(self, index: int, frame: bytes) -> None:
         self.index, self.known = index, max(self.known, index)
         self.now_ns = max(self.now_ns, self.tape.frames[index][0])
-        self.check(self.session.receive(frame, self.now_ns))
+        self.session.receive(frame, self.now_ns)
         self.turn(0)
 
     def turn(self, ns: int) -> None:
-        """Let ``ns`` pass and the answers that are due arrive."""
+        """Let ``ns`` pass, and the answers that are due arrive."""
         self.now_ns += ns
-        self.check(self.session.tick(self.now_ns))
+        self.session.tick(self.now_ns)
+        self.look_at_effects()
         waiting, self.requests = self.requests, []
         for frames, request, then in waiting:
             if frames > 0:
                 self.requests.append((frames - 1, request, then))
             else:
                 self.index = self.known
-                self.check(self.answer(request, then))
-
-    def check(self, events: list[MarketEvent]) -> None:
-        for event in events:
-            match event:
-                case Gap(end_ns=None):
-                    assert not self.broken
-                    self.broken = True
-                case Gap(healed=healed):
-                    assert healed == "snapshot"
-                    self.broken = False
-                case BookUpdate():
-                    assert not self.broken, "a book was given out that was known to be broken"
-                    if event.trust is Trust.VERIFIED:
-                        assert event.proof is not None
-                        self.wrong += not self.agrees(self.truth_of(event), event.proof.depth)
-        for effect in self.session.effects():
-            assert not isinstance(effect, Close)
-            self.asked = True
-            self.requests.append((self.position % 3, effect, self.tape.truth(self.known)))
+                self.answer(request, then)
+        self.look_at_effects()
         state, held = self.state, 0 if self.state.book else len(self.state.pending or ())
         assert state.received == state.delivered + state.superseded + state.discarded + held
+
+    def look_at_effects(self) -> None:
+        for effect in self.session.effects():
+            assert not isinstance(effect, Close)
+            self.asked = self.asked or (
+                b'"ping"' not in effect.frame and b"LIST" not in effect.frame
+                if isinstance(effect, Send)
+                else True
+            )
+            self.requests.append((self.position % 3, effect, self.tape.truth(self.known)))
+
+    def judge(self, event: MarketEvent) -> None:
+        match event:
+            case Gap(end_ns=None):
+                assert not self.broken
+                self.broken = True
+            case Gap(healed=healed):
+                assert healed == "snapshot"
+                self.broken = False
+            case BookUpdate():
+                assert not self.broken, "a book was given out that was known to be broken"
+                if event.trust is Trust.VERIFIED:
+                    assert event.proof is not None
+                    self.wrong += not self.agrees(self.truth_of(event), event.proof.depth)
 
     def agrees(self, truth: Truth | None, depth: int | None) -> bool:
         """Whether the session's book is ``truth``, in its best ``depth`` levels or all of them."""
@@ -152,46 +158,46 @@ class KrakenTrial(Trial):
     def begin(self) -> None:
         self.session.effects()
         if (truth := self.tape.truth(self.known)) is not None:
-            self.check(self.session.receive(self.tape.snapshot(truth), self.now_ns))
+            self.session.receive(self.tape.snapshot(truth), self.now_ns)
 
-    def answer(self, request: Effect, then: Truth | None) -> list[MarketEvent]:
+    def answer(self, request: Effect, then: Truth | None) -> None:
         assert isinstance(request, Send)
         method = json.loads(request.frame)["method"]
         result = {"channel": "book", "symbol": self.tape.symbol, "depth": self.tape.depth}
-        ack = json.dumps({"method": method, "result": result, "success": True})
-        events = self.session.receive(ack.encode(), self.now_ns)
+        reply = {"method": "pong"} if method == "ping" else {"method": method, "result": result}
+        self.session.receive(json.dumps(reply).encode(), self.now_ns)
         now = self.tape.truth(self.known)
         if method == "subscribe" and now is not None:
-            events += self.session.receive(self.tape.snapshot(now), self.now_ns)
-        return events
+            self.session.receive(self.tape.snapshot(now), self.now_ns)
 
     def truth_of(self, update: BookUpdate) -> Truth | None:
         return self.tape.truth(self.index)
 
 
 class BinanceTrial(Trial):
-    """Binance answers a fetch with its book at the time of the question, and now and then with an older one."""
+    """Binance answers a fetch with its book at the time of the question, and now and then an older one."""
 
     tape: BinanceTape
 
     def begin(self) -> None:
         while effects := self.session.effects():
             for effect in effects:
-                self.check(self.answer(effect, self.tape.truth(self.known)))
+                self.answer(effect, self.tape.truth(self.known))
 
-    def answer(self, request: Effect, then: Truth | None) -> list[MarketEvent]:
+    def answer(self, request: Effect, then: Truth | None) -> None:
         if isinstance(request, Send):
-            ack = {"result": None, "id": json.loads(request.frame)["id"]}
-            return self.session.receive(json.dumps(ack).encode(), self.now_ns)
+            reply = {"result": None, "id": json.loads(request.frame)["id"]}
+            self.session.receive(json.dumps(reply).encode(), self.now_ns)
+            return
         assert isinstance(request, Fetch)
         assert then is not None
         if self.asked and request.attempt == 0 and self.position % 4 == 3:
             then = self.tape.truth(self.position - 2) or then
-        return self.session.fetched(request.symbol, self.tape.body(then), self.now_ns)
+        self.session.fetched(request.symbol, self.tape.body(then), self.now_ns)
 
     def truth_of(self, update: BookUpdate) -> Truth | None:
-        seq = self.state.book.seq if self.state.book else None
-        return self.tape.numbered(seq or 0) or self.tape.truth(self.index)
+        seq = update.book.seq
+        return (self.tape.numbered(seq) if seq else None) or self.tape.truth(self.index)
 
 
 def faults(tape: Tape, position: int) -> Iterable[tuple[str, list[int], dict[int, bytes], int]]:
@@ -207,7 +213,12 @@ def faults(tape: Tape, position: int) -> Iterable[tuple[str, list[int], dict[int
         at = chance.choice(digits)
         other = chance.choice([digit for digit in b"0123456789" if digit != frame[at]])
         keys = re.findall(rb'"(\w+)":', frame[:at])
-        yield f"altered {keys[-1].decode()}", [position], {position: b"%b%c%b" % (frame[:at], other, frame[at + 1 :])}, position + 1
+        yield (
+            f"altered {keys[-1].decode()}",
+            [position],
+            {position: b"%b%c%b" % (frame[:at], other, frame[at + 1 :])},
+            position + 1,
+        )
 
 
 def judged(make, tape, positions):
@@ -221,24 +232,34 @@ def judged(make, tape, positions):
                 fault = "altered, undecodable"
             outcome = trial.outcome()
             counts[fault, outcome] += 1
-            counts[fault, 'wrong'] += trial.wrong
+            counts[fault, "wrong"] += trial.wrong
     return counts
 
 
 def table(counts):
     for row in sorted({r for r, _ in counts}):
-        print(f"{row:24}", {o: counts[row, o] for o in (*OUTCOMES, 'wrong') if counts[row, o]})
+        print(f"{row:24}", {o: counts[row, o] for o in (*OUTCOMES, "wrong") if counts[row, o]})
 
 
-@pytest.mark.parametrize("name,depth", [("crossbook_kraken_btcusd_l2.cbcap.gz", 10), ("crossbook_kraken_ethusd_sample.cbcap.gz", 25), ("TRANSCODED_v1_20210417_book1000.tsv.gz", 1000)])
+@pytest.mark.parametrize(
+    "name,depth",
+    [
+        ("crossbook_kraken_btcusd_l2.cbcap.gz", 10),
+        ("crossbook_kraken_ethusd_sample.cbcap.gz", 25),
+        ("TRANSCODED_v1_20210417_book1000.tsv.gz", 1000),
+    ],
+)
 def test_k(recordings, name, depth):
     read = crossbook if name.endswith("cbcap.gz") else transcoded
     frames = read(recordings / "kraken" / name)
     total = Counter()
     for symbol in sorted({speaks_of(f) for _, f in frames} - {None}):
         tape = KrakenTape(frames, symbol, depth)
-        total += judged(lambda t, p: KrakenTrial(Kraken({"depth": depth}), t, p), tape, range(len(tape.frames)))
-    print(name); table(total)
+        total += judged(
+            lambda t, p: KrakenTrial(Kraken({"depth": depth}), t, p), tape, range(len(tape.frames))
+        )
+    print(name)
+    table(total)
 
 
 @pytest.mark.parametrize(("adapter", "folder"), [(Binance, "BINANCE"), (BinanceUS, "BINANCE_US")])
@@ -249,7 +270,8 @@ def test_b(recordings, adapter, folder):
     for _, symbol, body in cryptofeed_rest(place / f"cryptofeed_20211011_{folder}.http.0.0.txt.gz"):
         tape = BinanceTape(frames, symbol, body)
         total += judged(lambda t, p: BinanceTrial(adapter(), t, p), tape, range(len(tape.frames)))
-    print(folder); table(total)
+    print(folder)
+    table(total)
 
 
 def test_bh(recordings):

@@ -23,7 +23,6 @@ import {
 } from './state.ts';
 import { mountTape } from './tape.ts';
 
-
 const PANELS = ['Book', 'Trades'] as const;
 const panel = signal<(typeof PANELS)[number]>('Book');
 
@@ -38,7 +37,12 @@ export function App() {
       <main>
         <ChartPane />
         <div class={`side-panes show-${panel.value.toLowerCase()}`}>
-          <Segments label="Panel" choices={PANELS} chosen={panel.value} choose={(choice) => (panel.value = choice)} />
+          <Segments
+            label="Panel"
+            choices={PANELS}
+            chosen={panel.value}
+            choose={(choice) => (panel.value = choice)}
+          />
           <BookPane />
           <TapePane />
         </div>
@@ -74,7 +78,12 @@ function ChartPane() {
           <span data-testid="last-price" ref={mountOnce(mountLastPrice)} />
         </p>
         <Summary />
-        <Segments label="Interval" choices={INTERVAL_NAMES} chosen={interval.value} choose={(choice) => (interval.value = choice)} />
+        <Segments
+          label="Interval"
+          choices={INTERVAL_NAMES}
+          chosen={interval.value}
+          choose={(choice) => (interval.value = choice)}
+        />
       </div>
       <div class="chart-box">
         <div
@@ -103,8 +112,15 @@ function Summary() {
   if (!told) return null;
   const price = (value: number) => fixed(value, priceDigits.value);
   return (
-    <dl class={`summary ${stale(tradesStale.value)}`} title={`Of the trades on this page, since ${clock(told.since)} UTC`}>
-      <Fact name={`Since ${clock(told.since, false)}`} value={percent(told.change)} tone={told.change < 0 ? 'falling' : 'rising'} />
+    <dl
+      class={`summary ${stale(tradesStale.value)}`}
+      title={`Of the trades on this page, since ${clock(told.since)} UTC`}
+    >
+      <Fact
+        name={`Since ${clock(told.since, false)}`}
+        value={percent(told.change)}
+        tone={told.change < 0 ? 'falling' : 'rising'}
+      />
       <Fact name="High" value={price(told.high)} />
       <Fact name="Low" value={price(told.low)} />
       <Fact name="Volume" value={sizeText(told.volume, sizeDigits.value)} />
@@ -128,11 +144,19 @@ function BookPane() {
     <section class="pane book" aria-labelledby="book-title">
       <div class="pane-title">
         <h2 id="book-title">Order book</h2>
-        <span class="dim" title="Books shown in the last second, of those received; the gateway sends the newest">
+        <span
+          class="dim"
+          title="Books shown in the last second, of those received; the gateway sends the newest"
+        >
           {conflated ? `${books} of ${books + conflated}/s` : `${books}/s`}
         </span>
       </div>
-      <div class={`table ${stale(bookStale.value)}`} role="table" aria-labelledby="book-title" data-testid="ladder">
+      <div
+        class={`table ${stale(bookStale.value)}`}
+        role="table"
+        aria-labelledby="book-title"
+        data-testid="ladder"
+      >
         <Columns names={['Price', 'Size', 'Total']} />
         <div class="ladder" role="presentation" ref={mountOnce(mountLadder)} />
       </div>
@@ -149,7 +173,14 @@ function TapePane() {
       </div>
       <div class={`table ${stale(tradesStale.value)}`} role="table" aria-labelledby="tape-title">
         <Columns names={['Price', 'Size', 'Time (UTC)']} />
-        <div class="tape" role="rowgroup" data-testid="tape" tabIndex={0} aria-label="Trades, newest first" ref={mountOnce(mountTape)} />
+        <div
+          class="tape"
+          role="rowgroup"
+          data-testid="tape"
+          tabIndex={0}
+          aria-label="Trades, newest first"
+          ref={mountOnce(mountTape)}
+        />
       </div>
     </section>
   );

@@ -13,7 +13,15 @@ export interface Bar {
 
 /** One trade as the smallest possible bar. */
 export function tick(time: number, price: number, size: number): Bar {
-  return { start: time, open: price, high: price, low: price, close: price, volume: size, turnover: price * size };
+  return {
+    start: time,
+    open: price,
+    high: price,
+    low: price,
+    close: price,
+    volume: size,
+    turnover: price * size,
+  };
 }
 
 const COLUMNS = ['start', 'open', 'high', 'low', 'close', 'volume', 'turnover'] as const;

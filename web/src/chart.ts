@@ -8,7 +8,15 @@ import { clock, fixed, sizeText } from './format.ts';
 import { steer } from './gestures.ts';
 import { market } from './market.ts';
 import { onPaint, requestPaint } from './paint.ts';
-import { axisFont, FONT_PX, paintBars, paintGaps, paintLastPrice, priceRange, type Scene } from './painters.ts';
+import {
+  axisFont,
+  FONT_PX,
+  paintBars,
+  paintGaps,
+  paintLastPrice,
+  priceRange,
+  type Scene,
+} from './painters.ts';
 import { following, gaps, priceDigits, sizeDigits } from './state.ts';
 import { palette } from './theme.ts';
 import { type Extent, View } from './view.ts';
@@ -16,7 +24,9 @@ import { type Extent, View } from './view.ts';
 export const CHART_ID = 'chart';
 const LABEL_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const LABEL_PX = 90;
-const PRICE_STEPS = Array.from({ length: 22 }, (_, i) => i - 12).flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power));
+const PRICE_STEPS = Array.from({ length: 22 }, (_, i) => i - 12).flatMap((power) =>
+  [1, 2, 5].map((n) => n * 10 ** power),
+);
 
 export function mountChart(host: HTMLElement): void {
   new Chart(host);
@@ -88,14 +98,15 @@ class Chart {
 
   #paint(): void {
     const { bars } = market;
-    const drawn = this.#drawn;
-    if (drawn?.bars === bars && drawn.version === bars.version) return;
-    if (bars === this.#scene.bars) this.#view.grow(bars.length - this.#plot.data[0].length);
+    if (this.#drawn?.bars === bars && this.#drawn.version === bars.version) return;
+    this.#keepPlace(bars);
     this.#drawn = { bars, version: bars.version };
     const [left, right] = this.#view.range(this.#extent);
-    this.#scene.bars = bars;
-    this.#scene.first = Math.max(0, Math.floor(left));
-    this.#scene.last = Math.min(bars.length - 1, Math.ceil(right));
+    Object.assign(this.#scene, {
+      bars,
+      first: Math.max(0, Math.floor(left)),
+      last: Math.min(bars.length - 1, Math.ceil(right)),
+    });
     const [low, high] = priceRange(this.#scene);
     this.#plot.batch(() => {
       this.#plot.setData([this.#ordinals(bars.length), bars.close.subarray(0, bars.length)], false);
@@ -106,9 +117,16 @@ class Chart {
     this.host.dataset.bars = String(bars.length);
   }
 
+  /** A scrolled view stays where it is when bars come; other bars may leave less to scroll. */
+  #keepPlace(bars: Bars): void {
+    if (bars === this.#scene.bars) this.#view.grow(bars.length - this.#plot.data[0].length);
+    else this.#move(() => this.#view.pan(0, this.#extent));
+  }
+
   /** 0, 1, 2 … `count` - 1. */
   #ordinals(count: number): Float64Array {
-    if (this.#positions.length < count) this.#positions = Float64Array.from({ length: count * 2 }, (_, i) => i);
+    if (this.#positions.length < count)
+      this.#positions = Float64Array.from({ length: count * 2 }, (_, i) => i);
     return this.#positions.subarray(0, count);
   }
 
@@ -124,17 +142,25 @@ class Chart {
       scales: { x: { time: false, auto: false }, y: { auto: false } },
       series: [{}, { paths: () => null, points: { show: false } }],
       axes: [
-        { ...axis, size: 2.5 * FONT_PX, gap: 8, splits: () => this.#timeSplits(), values: (_, splits) => this.#timeLabels(splits) },
+        {
+          ...axis,
+          size: 2.5 * FONT_PX,
+          gap: 8,
+          splits: () => this.#timeSplits(),
+          values: (_, splits) => this.#timeLabels(splits),
+        },
         {
           ...axis,
           scale: 'y',
           side: 1,
           gap: 8,
           space: 4.2 * FONT_PX,
-          size: (_, values) => 18 + 0.6 * FONT_PX * Math.max(7, ...(values ?? []).map((value) => value.length)),
+          size: (_, values) =>
+            18 + 0.6 * FONT_PX * Math.max(7, ...(values ?? []).map((value) => value.length)),
           incrs: () => PRICE_STEPS.filter((step) => step > 0.9 * 10 ** -priceDigits.value),
           filter: (plot, splits) => splits.map((price) => (this.#hasRoom(plot, price) ? price : null)),
-          values: (_, splits: (number | null)[]) => splits.map((price) => (price === null ? '' : scene.price(price))),
+          values: (_, splits: (number | null)[]) =>
+            splits.map((price) => (price === null ? '' : scene.price(price))),
         },
       ],
       cursor: {
@@ -153,7 +179,9 @@ class Chart {
   /** Whether a label at `price` fits into the plot; without bars no price means anything. */
   #hasRoom(plot: uPlot, price: number): boolean {
     const y = plot.valToPos(price, 'y');
-    return this.#scene.bars.length > 0 && y > FONT_PX && y < plot.bbox.height / devicePixelRatio - FONT_PX / 2;
+    return (
+      this.#scene.bars.length > 0 && y > FONT_PX && y < plot.bbox.height / devicePixelRatio - FONT_PX / 2
+    );
   }
 
   /** The middle of the bar under the cursor. */

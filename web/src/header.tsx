@@ -22,7 +22,13 @@ export function Header() {
         <GapBadge />
         <LatencyBadge />
       </div>
-      <button class="icon-button" type="button" aria-label="Switch between dark and light" title="Theme (T)" onClick={toggleTheme}>
+      <button
+        class="icon-button"
+        type="button"
+        aria-label="Switch between dark and light"
+        title="Theme (T)"
+        onClick={toggleTheme}
+      >
         <svg viewBox="0 0 16 16" aria-hidden="true">
           <circle cx="8" cy="8" r="5.5" />
           <path class="solid" d="M8 2.5a5.5 5.5 0 0 1 0 11z" />
@@ -36,7 +42,11 @@ const CONNECTIONS = {
   connecting: { text: 'Connecting', tone: '', title: 'Waiting for the gateway' },
   live: { text: 'Live', tone: 'good', title: 'The gateway answers' },
   stale: { text: 'Stale', tone: 'warn', title: 'The gateway has been silent for more than 3 s' },
-  reconnecting: { text: 'Reconnecting', tone: 'bad', title: 'The connection is lost; the values are the last known' },
+  reconnecting: {
+    text: 'Reconnecting',
+    tone: 'bad',
+    title: 'The connection is lost; the values are the last known',
+  },
 };
 
 /** Only the state is announced; the seconds beside it would never stop talking. */
@@ -64,9 +74,17 @@ const TRUSTS: Record<Trust, { tone: string; title: string }> = {
 
 function TrustBadge() {
   const belief = shownBelief.value;
-  const { tone, title } = belief ? { ...TRUSTS[belief.trust], title: why(belief) } : { tone: '', title: 'No book yet' };
+  const { tone, title } = belief
+    ? { ...TRUSTS[belief.trust], title: why(belief) }
+    : { tone: '', title: 'No book yet' };
   return (
-    <span class={`badge ${tone}`} title={title} role="group" aria-label="Trust in the order book" data-testid="trust">
+    <span
+      class={`badge ${tone}`}
+      title={title}
+      role="group"
+      aria-label="Trust in the order book"
+      data-testid="trust"
+    >
       {belief ? describe(belief) : 'no book yet'}
     </span>
   );

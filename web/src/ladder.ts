@@ -106,6 +106,9 @@ function write(text: Text, value: string): void {
   if (text.data !== value) text.data = value;
 }
 
-function element<Name extends keyof HTMLElementTagNameMap>(name: Name, className: string): HTMLElementTagNameMap[Name] {
+function element<Name extends keyof HTMLElementTagNameMap>(
+  name: Name,
+  className: string,
+): HTMLElementTagNameMap[Name] {
   return Object.assign(document.createElement(name), { className });
 }

@@ -18,7 +18,19 @@ import {
   timeOf,
   type TradeEvent,
 } from './protocol.ts';
-import { bookBelief, type Belief, type Gap, gaps, instrument, interval, INTERVALS, notice, rates, summary, tradeBelief } from './state.ts';
+import {
+  bookBelief,
+  type Belief,
+  type Gap,
+  gaps,
+  instrument,
+  interval,
+  INTERVALS,
+  notice,
+  rates,
+  summary,
+  tradeBelief,
+} from './state.ts';
 
 export const TAPE_ROWS = 100;
 export const BOOK_LEVELS = 15;
@@ -76,7 +88,11 @@ export function apply(events: MarketEvent[]): void {
 export function applySnapshot({ channel, events }: Snapshot): void {
   if (!concerns(channel)) return;
   endGaps(channel);
-  if (channel.endsWith('/trade')) takeTrades(events.filter((event) => event.type === 'trade'), channel);
+  if (channel.endsWith('/trade'))
+    takeTrades(
+      events.filter((event) => event.type === 'trade'),
+      channel,
+    );
   apply(events.filter((event) => event.type !== 'trade'));
 }
 
@@ -136,9 +152,14 @@ function applyBook(book: BookEvent): void {
 
 function applyStatus({ channel, state, detail, proof }: StatusEvent): void {
   if (isTrust(state)) {
-    believe(channel.endsWith('/book') ? bookBelief : tradeBelief, { trust: state, cause: detail, proof: proof ?? null });
+    believe(channel.endsWith('/book') ? bookBelief : tradeBelief, {
+      trust: state,
+      cause: detail,
+      proof: proof ?? null,
+    });
   } else if (state === 'disconnected') {
-    for (const belief of [bookBelief, tradeBelief]) believe(belief, { trust: 'stale', cause: detail, proof: null });
+    for (const belief of [bookBelief, tradeBelief])
+      believe(belief, { trust: 'stale', cause: detail, proof: null });
   } else if (state === 'denied') {
     notice.value = detail;
   }

@@ -110,7 +110,13 @@ export function paintLastPrice(plot: uPlot, { bars, palette, price }: Scene): vo
 }
 
 /** `text` on a plate in the current fill colour, from `x` to the canvas's right edge. */
-function paintTag(context: CanvasRenderingContext2D, x: number, y: number, text: string, colour: string): void {
+function paintTag(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  text: string,
+  colour: string,
+): void {
   const pixel = devicePixelRatio;
   const tall = 1.7 * FONT_PX * pixel;
   context.beginPath();

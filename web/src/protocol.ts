@@ -96,6 +96,12 @@ export type ClientMessage =
 /** When it happened: the venue's time, or ours where the venue gives none. */
 export const timeOf = (event: Common): number => event.ts ?? event.recv;
 
-const TRUSTS: readonly string[] = ['verified', 'live', 'unverifiable', 'stale', 'resyncing'] satisfies Trust[];
+const TRUSTS: readonly string[] = [
+  'verified',
+  'live',
+  'unverifiable',
+  'stale',
+  'resyncing',
+] satisfies Trust[];
 
 export const isTrust = (state: string): state is Trust => TRUSTS.includes(state);

@@ -41,7 +41,10 @@ export const INTERVAL_NAMES = Object.keys(INTERVALS) as Interval[];
 
 export const instrument = signal<Instrument | null>(null);
 export const interval = signal<Interval>('1s');
-export const connection = signal<{ state: Connection; since: number }>({ state: 'connecting', since: Date.now() });
+export const connection = signal<{ state: Connection; since: number }>({
+  state: 'connecting',
+  since: Date.now(),
+});
 /** What the server last said of the shown book; `shownBelief` is what it is worth now. */
 export const bookBelief = signal<Belief | null>(null);
 export const tradeBelief = signal<Belief | null>(null);

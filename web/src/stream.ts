@@ -41,7 +41,8 @@ export class Stream {
     if (this.#socket) return;
     clearTimeout(this.#redial);
     const socket = new WebSocket(this.url);
-    socket.onmessage = (event: MessageEvent<string>) => this.#receive(JSON.parse(event.data) as ServerMessage);
+    socket.onmessage = (event: MessageEvent<string>) =>
+      this.#receive(JSON.parse(event.data) as ServerMessage);
     socket.onclose = () => this.#lost();
     this.#socket = socket;
     this.#heardAt = Date.now();

@@ -56,6 +56,10 @@ function newRow(): HTMLElement {
 
 function fill(row: HTMLElement, trade: TradeEvent, big: boolean): void {
   row.className = `row ${trade.side ?? 'unsided'}${big ? ' big' : ''}`;
-  const texts = [fixed(trade.price, priceDigits.value), sizeText(trade.size, sizeDigits.value), tapeTime(timeOf(trade))];
+  const texts = [
+    fixed(trade.price, priceDigits.value),
+    sizeText(trade.size, sizeDigits.value),
+    tapeTime(timeOf(trade)),
+  ];
   texts.forEach((text, i) => (row.children[i]!.textContent = text));
 }

@@ -30,14 +30,28 @@ test('a late trade finds its bar or makes it', () => {
 });
 
 test('longer bars say the same whether made from trades or from shorter bars', () => {
-  const trades: Trade[] = [[58, 5, 1], [59.9, 8, 1], [60, 3, 2], [64.2, 4, 1], [120, 6, 1]];
+  const trades: Trade[] = [
+    [58, 5, 1],
+    [59.9, 8, 1],
+    [60, 3, 2],
+    [64.2, 4, 1],
+    [120, 6, 1],
+  ];
   assert.deepEqual(all(made(1, ...trades).regroup(60)), all(made(60, ...trades)));
 });
 
 test('many bars grow the columns without losing any', () => {
   const bars = made(1, ...Array.from({ length: 5000 }, (_, i): Trade => [i, i, 1]));
   assert.equal(bars.length, 5000);
-  assert.deepEqual(bars.at(4321), { start: 4321, open: 4321, high: 4321, low: 4321, close: 4321, volume: 1, turnover: 4321 });
+  assert.deepEqual(bars.at(4321), {
+    start: 4321,
+    open: 4321,
+    high: 4321,
+    low: 4321,
+    close: 4321,
+    volume: 1,
+    turnover: 4321,
+  });
 });
 
 test('the oldest bars go when there are more than can be kept', () => {
@@ -52,13 +66,19 @@ test('a snapshot replaces the end and keeps what is older', () => {
   const bars = made(1, [10, 1, 1], [11, 1, 5], [12, 1, 1], [13, 1, 1]);
   bars.splice(made(1, [11.5, 2, 3], [12, 2, 2], [15, 2, 2]));
   assert.deepEqual(starts(bars), [10, 11, 12, 15]);
-  assert.deepEqual(all(bars).map((bar) => bar.volume), [1, 5, 2, 2]);
+  assert.deepEqual(
+    all(bars).map((bar) => bar.volume),
+    [1, 5, 2, 2],
+  );
 });
 
 test("a snapshot's first bar wins if it has seen more than ours", () => {
   const bars = made(1, [10, 1, 1], [11, 1, 1]);
   bars.splice(made(1, [11, 1, 1], [11.4, 3, 2]));
-  assert.deepEqual(all(bars).map((bar) => bar.volume), [1, 3]);
+  assert.deepEqual(
+    all(bars).map((bar) => bar.volume),
+    [1, 3],
+  );
 });
 
 test('a snapshot taken twice changes nothing', () => {
@@ -87,7 +107,10 @@ test('positions on the ordinal axis', () => {
 test('locate agrees with a linear search', () => {
   const bars = made(1, [10, 1, 1], [11, 1, 1], [20, 1, 1], [21, 1, 1]);
   for (let time = 8; time < 24; time += 0.5) {
-    assert.equal(bars.locate(time), starts(bars).findLastIndex((start) => start <= time));
+    assert.equal(
+      bars.locate(time),
+      starts(bars).findLastIndex((start) => start <= time),
+    );
   }
 });
 
@@ -96,6 +119,9 @@ test('the summary of all bars', () => {
   const told = summarize(bars);
   assert.ok(told);
   assert.equal(told.change.toFixed(4), '0.1000');
-  assert.deepEqual({ ...told, change: 0 }, { since: 10, change: 0, high: 110, low: 90, volume: 4, vwap: 102.5 });
+  assert.deepEqual(
+    { ...told, change: 0 },
+    { since: 10, change: 0, high: 110, low: 90, volume: 4, vwap: 102.5 },
+  );
   assert.equal(summarize(made(1)), null);
 });

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { clock, decimals, fixed, percent, plural, sizeText, tapeTime } from '../src/format.ts';
 
 test('decimals that a step needs', () => {
-  const cases: [number | null, number][] = [[1, 0], [1000, 0], [0.5, 1], [0.25, 2], [0.01, 2], [0.00001, 5], [1e-8, 8], [null, 4]];
+  const cases: [number | null, number][] = [
+    [1, 0],
+    [1000, 0],
+    [0.5, 1],
+    [0.25, 2],
+    [0.01, 2],
+    [0.00001, 5],
+    [1e-8, 8],
+    [null, 4],
+  ];
   for (const [step, digits] of cases) assert.equal(decimals(step, 4), digits, String(step));
 });
 

@@ -61,7 +61,10 @@ afterEach(() => {
 test('back-off doubles from a quarter of a second to eight, with full jitter', () => {
   const longest = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) => backoff(attempt, () => 1));
   assert.deepEqual(longest, [250, 500, 1000, 2000, 4000, 8000, 8000, 8000]);
-  assert.equal(backoff(5, () => 0), 0);
+  assert.equal(
+    backoff(5, () => 0),
+    0,
+  );
 });
 
 test('nothing is sent before hello, then the subscriptions are', () => {
@@ -79,10 +82,13 @@ test('a new choice replaces the old one', () => {
   socket().receive(HELLO);
   socket().sent = [];
   stream.subscribe([ETH]);
-  assert.deepEqual(socket().sent.map(({ op, ...rest }) => [op, 'channels' in rest && rest.channels[0]]), [
-    ['unsubscribe', 'sim:BTC-USD/trade'],
-    ['subscribe', 'sim:ETH-USD/trade'],
-  ]);
+  assert.deepEqual(
+    socket().sent.map(({ op, ...rest }) => [op, 'channels' in rest && rest.channels[0]]),
+    [
+      ['unsubscribe', 'sim:BTC-USD/trade'],
+      ['subscribe', 'sim:ETH-USD/trade'],
+    ],
+  );
 });
 
 test('a server that goes away is dialled again, ever more slowly, and subscribed again', () => {

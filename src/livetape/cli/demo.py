@@ -1,4 +1,4 @@
-"""``livetape demo`` (floor 5): simulated vendors, feeds, store, gateway, page and one client, all in one process."""
+"""``livetape demo`` (floor 5): vendors, feeds, store, gateway, page and one client, all in one process."""
 
 import asyncio
 import sys

@@ -33,7 +33,8 @@ async def serve(options: Options, stop: asyncio.Event) -> int:
             try:
                 await stack.enter_async_context(vendor.serving(port))
             except OSError as error:
-                raise ConfigError(f"cannot listen on port {port}: {error.strerror}", where=venue, allowed=["--port 0"]) from error  # fmt: skip
+                problem = f"cannot listen on port {port}: {error.strerror}"
+                raise ConfigError(problem, where=venue, allowed=["--port 0"]) from error
             sys.stdout.write(f"export LIVETAPE_{venue.upper()}_WS_URL={vendor.ws_url}\n")
         sys.stdout.flush()
         sys.stderr.write("simulated vendors are up; Ctrl-C ends them\n")

@@ -39,8 +39,6 @@ Item = tuple[bytes, MarketEvent]  #: what is sent, and of which event
 class Subscription:
     """One channel of one client. ``bytes`` is what waits for it."""
 
-    __slots__ = ("_delivery", "_due_ns", "_interval_ns", "_newest", "_queue", "_skipped", "bytes", "channel", "depth", "lost")  # fmt: skip
-
     def __init__(self, channel: str, delivery: str, max_hz: float, depth: int) -> None:
         self.channel, self.depth = channel, depth
         self.bytes = 0

@@ -74,8 +74,8 @@ Effect = Send | Fetch | Close
 class Session:
     """See the module. ``adapter`` serves one connection, so make a new session for each set of channels.
 
-    With ``publish``, each event is handed out at the moment when it is true, so that ``event.book`` is the book
-    after exactly that update. Without it the calls return their events, and a book may be newer than they are.
+    With ``publish``, each event is handed out at the moment when it is true, so that ``event.book`` is the
+    book after exactly that update. Without it the calls return their events, and a book may be newer.
     """
 
     def __init__(

@@ -15,9 +15,11 @@ from ..core.instruments import Instrument, interval_ns
 from ..core.times import MILLISECOND, SECOND
 
 HISTORY = 50  #: prints in a snapshot
+PRINTS = 1000  #: from which the first candles are made
 _encode = json.Encoder().encode
 _request = json.Decoder(Request)
 _CANDLES = re.compile(r"candles_(1m|5m|15m|30m|1h|6h|1d)").fullmatch
+_COUNT = re.compile(r"\d{1,6}").fullmatch
 _SIDE = {"bid": "buy", "ask": "sell"}
 
 
@@ -31,7 +33,7 @@ class GeminiDialect(Dialect):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._l2: set[str] = set()
-        self._candles: set[tuple[str, str]] = set()  # symbol and interval
+        self._candles: dict[tuple[str, str], Candle | None] = {}  # the newest, by symbol and interval
 
     def open(self, path: str, query: Mapping[str, str], now_ns: int) -> list[Pushed]:
         return []
@@ -50,7 +52,8 @@ class GeminiDialect(Dialect):
         wanted = [(s.name, known[native]) for s in request.subscriptions for native in s.symbols]
         if request.type == "unsubscribe":
             self._l2 -= {symbol for name, symbol in wanted if name == "l2"}
-            self._candles -= {(symbol, name.removeprefix("candles_")) for name, symbol in wanted}
+            for name, symbol in wanted:
+                self._candles.pop((symbol, name.removeprefix("candles_")), None)
             return []
         return [pushed for name, symbol in wanted for pushed in self._subscribe(name, symbol)]
 
@@ -64,7 +67,9 @@ class GeminiDialect(Dialect):
                 frame = memo.get("l2") or memo.setdefault("l2", _changes(symbol, action.changes))
                 out.append(Pushed(frame, (f"gemini:{symbol}/book",)))
         if action.trades:
-            out += [self._candle(s, i, action.ns) for s, i in sorted(self._candles) if s == symbol]
+            out += [
+                _candles(key, self._draw(key, action.trades)) for key in self._candles if key[0] == symbol
+            ]
         return out
 
     def beat(self, now_ns: int) -> list[Pushed]:
@@ -84,7 +89,9 @@ class GeminiDialect(Dialect):
                 instrument = next(
                     (i for i in source.instruments() if _native(i.symbol) == native.upper()), None
                 )
-                return reply(source, instrument, query) if instrument else invalid_symbol(native)
+                if instrument is not None:
+                    return reply(source, instrument, query)
+                return _bad_request(native) if reply is _book else invalid_symbol(native)
         return None
 
     def _subscribe(self, name: str, symbol: str) -> Iterator[Pushed]:
@@ -95,17 +102,46 @@ class GeminiDialect(Dialect):
             history = [_print(trade) for trade in reversed(self.source.trades(symbol, HISTORY))]
             yield Pushed(_snapshot(symbol, bids, asks, history), (f"gemini:{symbol}/book",))
         elif match := _CANDLES(name):
-            self._candles.add((symbol, match[1]))
-            yield Pushed(_candle_frame(symbol, match[1], self.source.trades(symbol, 1000)))
+            key = (symbol, match[1])
+            self._candles[key] = None
+            yield _candles(key, self._draw(key, self.source.trades(symbol, PRINTS)))
         else:
             yield _error("InvalidJson")
 
-    def _candle(self, symbol: str, interval: str, now_ns: int) -> Pushed:
-        length = interval_ns(interval)
-        trades = [
-            t for t in self.source.trades(symbol, 1000) if (t.venue_ns or 0) // length == now_ns // length
-        ]
-        return Pushed(_candle_frame(symbol, interval, trades), (f"gemini:{symbol}/bar.{interval}",))
+    def _draw(self, key: tuple[str, str], trades: Sequence[Trade]) -> list["Candle"]:
+        """Add ``trades`` to the candle of ``key``; those that changed, oldest first."""
+        length, candle = interval_ns(key[1]), self._candles[key]
+        drawn: list[Candle] = []
+        for trade in trades:
+            start_ns = (trade.venue_ns or 0) // length * length
+            if candle is None or candle.start_ns != start_ns:
+                candle = Candle(start_ns, trade)
+            if candle not in drawn[-1:]:
+                drawn.append(candle)
+            candle.add(trade)
+        self._candles[key] = candle
+        return drawn
+
+
+class Candle:
+    """The prints of one interval, as far as this connection knows them."""
+
+    def __init__(self, start_ns: int, first: Trade) -> None:
+        self.start_ns = start_ns
+        self._open = self._high = self._low = self._close = first.price_text
+        self._volume = Decimal(0)
+
+    def add(self, trade: Trade) -> None:
+        """One more print."""
+        self._close = trade.price_text
+        self._high = max(self._high, self._close, key=Decimal)
+        self._low = min(self._low, self._close, key=Decimal)
+        self._volume += Decimal(trade.size_text)
+
+    def row(self) -> list[int | Raw]:
+        """ms, open, high, low, close, volume."""
+        numbers = (self._open, self._high, self._low, self._close, f"{self._volume:f}")
+        return [self.start_ns // MILLISECOND, *(Raw(number.encode()) for number in numbers)]
 
 
 def _error(reason: str) -> Pushed:
@@ -120,6 +156,12 @@ def invalid_symbol(native: str) -> Answer:
         "message": f"Received unsupported symbol '{native}'",
     }
     return Answer(400, _encode(said))
+
+
+def _bad_request(native: str) -> Answer:
+    """What the book answers instead."""
+    message = f"Supplied value '{native}' is not a valid symbol"
+    return Answer(400, _encode({"result": "error", "reason": "Bad Request", "message": message}))
 
 
 def _native(symbol: str) -> str:
@@ -154,20 +196,10 @@ def _snapshot(symbol: str, bids: list[Level], asks: list[Level], history: list[P
     return _encode(said | {"auction_events": []})
 
 
-def _candle_frame(symbol: str, interval: str, trades: Sequence[Trade]) -> bytes:
-    """Candles of ``trades``, newest first: ms, open, high, low, close, volume."""
-    length = interval_ns(interval)
-    by_start: dict[int, list[Trade]] = {}
-    for trade in trades:
-        by_start.setdefault((trade.venue_ns or 0) // length * length, []).append(trade)
-    candles = []
-    for start_ns, inside in sorted(by_start.items(), reverse=True):
-        prices = [trade.price_text for trade in inside]
-        by_value = sorted(prices, key=Decimal)
-        volume = f"{sum(Decimal(trade.size_text) for trade in inside):f}"
-        numbers = (prices[0], by_value[-1], by_value[0], prices[-1], volume)
-        candles.append([start_ns // MILLISECOND, *(Raw(number.encode()) for number in numbers)])
-    return _encode({"type": f"candles_{interval}_updates", "symbol": _native(symbol), "changes": candles})
+def _candles(key: tuple[str, str], candles: Sequence[Candle]) -> Pushed:
+    (symbol, interval), rows = key, [candle.row() for candle in reversed(candles)]  # newest first
+    frame = _encode({"type": f"candles_{interval}_updates", "symbol": _native(symbol), "changes": rows})
+    return Pushed(frame, (f"gemini:{symbol}/bar.{interval}",) * len(rows))
 
 
 def _details(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
@@ -185,14 +217,13 @@ def _book(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
     sides = {}
     for name, limit in (("bids", "limit_bids"), ("asks", "limit_asks")):
         side = getattr(book, name)
-        n = int(query[limit]) if query.get(limit, "").isdigit() else 50
+        n = _count(query.get(limit, ""))
         levels = side.top(n or len(side))
         sides[name] = [{"price": price, "amount": size, "timestamp": "0"} for price, size in levels]
     return Answer(200, _encode(sides))
 
 
 def _trades(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
-    n = int(query["limit_trades"]) if query.get("limit_trades", "").isdigit() else 50
     rows = [
         {
             **{"timestamp": (t.venue_ns or 0) // SECOND, "timestampms": (t.venue_ns or 0) // MILLISECOND},
@@ -204,6 +235,10 @@ def _trades(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
                 "type": t.side,
             },
         }
-        for t in reversed(source.trades(i.symbol, min(n, 500)))
+        for t in reversed(source.trades(i.symbol, min(_count(query.get("limit_trades", "")), 500)))
     ]
     return Answer(200, _encode(rows))
+
+
+def _count(text: str) -> int:
+    return int(text) if _COUNT(text) else 50

@@ -9,9 +9,10 @@ from ..adapters.gemini_v1 import Beat, Print, Update, WireEvent
 from ..adapters.gemini_v1 import Change as WireChange
 from ..core.book import Book
 from ..core.decimals import Level
-from ..core.dialect import Action, Answer, Change, Dialect, Pushed, Refused, Source
+from ..core.dialect import Action, Change, Dialect, Pushed, Refused, Source
 from ..core.events import Trade
 from ..core.times import MILLISECOND, SECOND
+from .gemini import invalid_symbol
 
 _encode = json.Encoder().encode
 _FILTERS = ("bids", "offers", "trades", "auctions")
@@ -40,12 +41,7 @@ class GeminiV1Dialect(Dialect):
         self._symbol = symbols.get(native.upper(), "")
         book = self.source.book(self._symbol)
         if book is None:
-            said = {
-                "result": "error",
-                "reason": "InvalidSymbol",
-                "message": f"Received unsupported symbol '{native}'",
-            }
-            raise Refused(Answer(400, _encode(said)))
+            raise Refused(invalid_symbol(native))
         on = {name for name, value in query.items() if value == "true"}
         # all four by default; as soon as one is named, only those set to true
         self._shown = on & set(_FILTERS) if any(name in query for name in _FILTERS) else set(_FILTERS)
@@ -53,7 +49,8 @@ class GeminiV1Dialect(Dialect):
         self._best = (book.bids.best(), book.asks.best())
         first = self._update(now_ns, self._initial(book))
         first.timestamp = first.timestampms = None  # the first frame has none
-        return [Pushed(_encode(first), (f"gemini:{self._symbol}/book",))]
+        booked = self._shown & {"bids", "offers"}  # an empty book is news too, no book is none
+        return [Pushed(_encode(first), (f"gemini:{self._symbol}/book",) if booked else ())]
 
     def receive(self, frame: bytes, now_ns: int) -> list[Pushed]:
         return []  # this API takes no messages

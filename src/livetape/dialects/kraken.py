@@ -22,9 +22,10 @@ from ..core.decimals import Level
 from ..core.dialect import Action, Answer, Dialect, Pushed, Source
 from ..core.events import Trade
 from ..core.instruments import Instrument
-from ..core.times import SECOND
+from ..core.times import SECOND, iso
 
 HISTORY = 50  #: prints in the snapshot of the trade channel
+Sides = tuple[list[Level], list[Level]]  #: bids, then asks
 
 
 class Params(Struct, frozen=True):
@@ -42,6 +43,9 @@ class Request(Struct):
 
 _request = json.Decoder(Request)
 _encode = json.Encoder().encode
+_sorted = json.Encoder(order="sorted").encode  # replies have their keys in alphabetical order [recorded]
+_COUNT = re.compile(r"\d{1,6}").fullmatch
+_LEGACY = {"BTC": "XBT", "DOGE": "XDG"}  # names that REST has kept
 
 
 class KrakenDialect(Dialect):
@@ -55,8 +59,10 @@ class KrakenDialect(Dialect):
         super().__init__(source)
         self._trades: set[str] = set()
         self._books: dict[str, int] = {}  # symbol to depth
-        self._windows: dict[str, tuple[list[Level], list[Level]]] = {}  # the levels the client has
+        self._windows: dict[str, Sides] = {}  # the levels the client has
         self._tickers: dict[str, tuple[Level | None, Level | None]] = {}
+        # A deleted level has all its decimals too [recorded].
+        self._nothing = {i.symbol: f"{0:.{_decimals(i.size_step)}f}" for i in source.instruments()}
 
     def open(self, path: str, query: Mapping[str, str], now_ns: int) -> list[Pushed]:
         status = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": now_ns}
@@ -66,9 +72,9 @@ class KrakenDialect(Dialect):
         try:
             request = _request.decode(frame)
         except (MsgspecError, ValueError, RecursionError):
-            return [Pushed(_encode({"error": "Malformed request", "success": False}))]
+            return [self._refuse(Request(""), "Malformed request", now_ns)]
         if request.method == "ping":
-            return [Pushed(_encode({"method": "pong", "req_id": request.req_id, "time_in": _text(now_ns)}))]
+            return [_reply(Reply("pong", req_id=request.req_id), now_ns)]
         if request.method not in ("subscribe", "unsubscribe"):
             return [self._refuse(request, "Unsupported method", now_ns)]
         if request.params.channel == "instrument":
@@ -91,7 +97,7 @@ class KrakenDialect(Dialect):
         if symbol in self._books:
             out += self._push_book(action, memo)
         if symbol in self._tickers:
-            out += self._push_ticker(symbol, action.ns)
+            out += self._push_ticker("update", symbol, action.ns)
         return out
 
     def beat(self, now_ns: int) -> list[Pushed]:
@@ -117,24 +123,28 @@ class KrakenDialect(Dialect):
             yield self._refuse(request, f"Currency pair not supported {native}", now_ns, native)
             return
         depth = params.depth if params.channel == "book" else 0
-        confirmed = Subscribed(params.channel, native, depth=depth, snapshot=params.snapshot or None)
-        reply = Reply(request.method, result=confirmed, req_id=request.req_id)
-        yield Pushed(_encode_reply(reply, now_ns))
-        if request.method == "unsubscribe":
+        leaves = request.method == "unsubscribe"
+        confirmed = Subscribed(
+            params.channel, native, depth=depth, snapshot=None if leaves else params.snapshot
+        )
+        yield _reply(Reply(request.method, result=confirmed, req_id=request.req_id), now_ns)
+        if leaves:
             self._forget(params.channel, symbol)
         elif params.channel == "book":
             self._books[symbol] = depth
-            self._windows[symbol] = bids, asks = book.bids.top(depth), book.asks.top(depth)
-            yield Pushed(
-                _book_frame("snapshot", native, bids, asks, (bids, asks), now_ns), (f"kraken:{symbol}/book",)
-            )
+            self._windows[symbol] = window = (book.bids.top(depth), book.asks.top(depth))
+            if params.snapshot:
+                frame = _book_frame("snapshot", native, window, window, now_ns)
+                yield Pushed(frame, (f"kraken:{symbol}/book",))
         elif params.channel == "trade":
             self._trades.add(symbol)
-            if params.snapshot:
+            if params.snapshot:  # history is no event: a client was not there
                 yield Pushed(_encode(TradeFrame("snapshot", _prints(self.source.trades(symbol, HISTORY)))))
-        else:
+        elif params.snapshot:
             self._tickers[symbol] = (None, None)
-            yield from self._push_ticker(symbol, now_ns)
+            yield from self._push_ticker("snapshot", symbol, now_ns)
+        else:
+            self._tickers[symbol] = (book.bids.best(), book.asks.best())
 
     def _forget(self, channel: str, symbol: str) -> None:
         if channel == "book":
@@ -148,12 +158,10 @@ class KrakenDialect(Dialect):
         reply = Reply(request.method, result=Subscribed("instrument"), req_id=request.req_id)
         pairs = [_instrument(i) for i in self.source.instruments()]
         snapshot = {"channel": "instrument", "type": "snapshot", "data": {"assets": [], "pairs": pairs}}
-        return [Pushed(_encode_reply(reply, now_ns)), Pushed(_encode(snapshot))]
+        return [_reply(reply, now_ns), Pushed(_encode(snapshot))]
 
     def _refuse(self, request: Request, error: str, now_ns: int, native: str = "") -> Pushed:
-        return Pushed(
-            _encode_reply(Reply(request.method, False, None, error, native, request.req_id), now_ns)
-        )
+        return _reply(Reply(request.method, False, None, error, native, request.req_id), now_ns)
 
     # Data
 
@@ -164,54 +172,58 @@ class KrakenDialect(Dialect):
             return
         old, new = self._windows[symbol], (book.bids.top(depth), book.asks.top(depth))
         self._windows[symbol] = new
-        gone = {(change.side, change.price) for change in action.changes if change.remaining == "0"}
-        bids, asks = _moves("bid", old[0], new[0], gone), _moves("ask", old[1], new[1], gone)
-        if bids or asks:
+        gone = {
+            (change.side, change.price): self._nothing[symbol]
+            for change in action.changes
+            if change.remaining == "0"
+        }
+        moves = _moves("bid", old[0], new[0], gone), _moves("ask", old[1], new[1], gone)
+        if any(moves):
             key = f"book {depth}"
             if key not in memo:
-                memo[key] = _book_frame("update", symbol.replace("-", "/"), bids, asks, new, action.ns)
+                memo[key] = _book_frame("update", symbol.replace("-", "/"), moves, new, action.ns)
             yield Pushed(memo[key], (f"kraken:{symbol}/book",))
 
-    def _push_ticker(self, symbol: str, now_ns: int) -> Iterator[Pushed]:
+    def _push_ticker(self, kind: str, symbol: str, now_ns: int) -> Iterator[Pushed]:
         book = self.source.book(symbol)
-        if book is None:
+        bid, ask = (book.bids.best(), book.asks.best()) if book is not None else (None, None)
+        if (bid, ask) == self._tickers[symbol] or bid is None or ask is None:
             return
-        best = (book.bids.best(), book.asks.best())
-        if best == self._tickers[symbol] or best[0] is None or best[1] is None:
-            return
-        self._tickers[symbol] = best
-        prints = [float(trade.price_text) for trade in self.source.trades(symbol, HISTORY)] or [
-            float(best[0][0])
-        ]
+        self._tickers[symbol] = (bid, ask)
         ticker = {
             "symbol": symbol.replace("-", "/"),
-            **{"bid": Raw(best[0][0].encode()), "bid_qty": Raw(best[0][1].encode())},
-            **{"ask": Raw(best[1][0].encode()), "ask_qty": Raw(best[1][1].encode())},
-            **{"last": prints[-1], "low": min(prints), "high": max(prints), "change": prints[-1] - prints[0]},
+            **{"bid": Raw(bid[0].encode()), "bid_qty": Raw(bid[1].encode())},
+            **{"ask": Raw(ask[0].encode()), "ask_qty": Raw(ask[1].encode())},
+            **_summary(self.source.trades(symbol, HISTORY), bid),
             "timestamp": _moment(now_ns),
         }
-        yield Pushed(
-            _encode({"channel": "ticker", "type": "update", "data": [ticker]}), (f"kraken:{symbol}/quote",)
-        )
+        frame = _encode({"channel": "ticker", "type": kind, "data": [ticker]})
+        yield Pushed(frame, (f"kraken:{symbol}/quote",))
 
 
-def _moves(side: str, old: list[Level], new: list[Level], gone: set[tuple[str, str]]) -> list[Level]:
-    """What to tell a client that has ``old`` and shall have ``new``: nothing of levels pushed out of range."""
+def _moves(side: str, old: list[Level], new: list[Level], gone: Mapping[tuple[str, str], str]) -> list[Level]:
+    """What turns ``old`` into ``new``, but nothing of levels that are only pushed out of range."""
     had = dict(old)
     moved = [level for level in new if had.get(level[0]) != level[1]]
-    return moved + [(price, "0") for price in had if (side, price) in gone]
+    return moved + [(price, gone[side, price]) for price in had if (side, price) in gone]
 
 
-def _book_frame(
-    kind: str,
-    native: str,
-    bids: list[Level],
-    asks: list[Level],
-    window: tuple[list[Level], list[Level]],
-    ns: int,
-) -> bytes:
-    checksum = fingerprint(window[1][:10], window[0][:10])
-    return _encode(BookFrame(kind, [WireBook(native, _wire(bids), _wire(asks), checksum, _moment(ns))]))
+def _book_frame(kind: str, native: str, levels: Sides, window: Sides, ns: int) -> bytes:
+    """``levels`` are told, ``window`` is what the client has then."""
+    (bids, asks), checksum = map(_wire, levels), fingerprint(window[1][:10], window[0][:10])
+    return _encode(BookFrame(kind, [WireBook(native, bids, asks, checksum, _moment(ns))]))
+
+
+def _summary(trades: Sequence[Trade], bid: Level) -> dict[str, float]:
+    """What a ticker says of the known ``trades``; before the first one the best ``bid`` stands in."""
+    prices = [float(trade.price_text) for trade in trades] or [float(bid[0])]
+    volume = sum(float(trade.size_text) for trade in trades)
+    turnover = sum(float(trade.price_text) * float(trade.size_text) for trade in trades)
+    change = prices[-1] - prices[0]
+    return {
+        **{"last": prices[-1], "volume": volume, "vwap": turnover / volume if volume else prices[-1]},
+        **{"low": min(prices), "high": max(prices), "change": change, "change_pct": 100 * change / prices[0]},
+    }
 
 
 def _wire(levels: list[Level]) -> list[WireLevel]:
@@ -232,33 +244,39 @@ def _prints(trades: Sequence[Trade]) -> list[WireTrade]:
     ]
 
 
-def _encode_reply(reply: Reply, now_ns: int) -> bytes:
+def _reply(reply: Reply, now_ns: int) -> Pushed:
     said: dict[str, Any] = {"method": reply.method, "success": reply.success}
-    said |= {"result": reply.result} if reply.result is not None else {"error": reply.error}
-    said |= {"symbol": reply.symbol} if reply.symbol else {}
-    said |= {"req_id": reply.req_id} if reply.req_id is not None else {}
-    return _encode(said | {"time_in": _text(now_ns), "time_out": _text(now_ns)})
+    if reply.error:
+        said |= {"error": reply.error} | ({"symbol": reply.symbol} if reply.symbol else {})
+    if reply.result is not None:
+        said["result"] = reply.result
+    if reply.req_id is not None:
+        said["req_id"] = reply.req_id
+    return Pushed(_sorted(said | {"time_in": iso(now_ns), "time_out": iso(now_ns)}))
 
 
 def _moment(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // SECOND, UTC).replace(microsecond=ns % SECOND // 1000)
 
 
-def _text(ns: int) -> str:
-    return _moment(ns).isoformat().replace("+00:00", "Z")
-
-
 def _decimals(step: str) -> int:
     return len(step.partition(".")[2])
 
 
+def _legacy(instrument: Instrument) -> str:
+    """The symbol as REST writes it."""
+    return "/".join(_LEGACY.get(asset, asset) for asset in instrument.symbol.split("-"))
+
+
 def _pair(instrument: Instrument) -> str:
-    return instrument.symbol.replace("-", "").replace("BTC", "XBT")
+    return _legacy(instrument).replace("/", "")
 
 
 def _listing(i: Instrument) -> dict[str, Any]:
-    wsname = i.symbol.replace("-", "/").replace("BTC", "XBT")
-    return {"altname": _pair(i), "wsname": wsname, "pair_decimals": _decimals(i.price_step), "lot_decimals": _decimals(i.size_step)}  # fmt: skip
+    return {
+        **{"altname": _pair(i), "wsname": _legacy(i)},
+        **{"pair_decimals": _decimals(i.price_step), "lot_decimals": _decimals(i.size_step)},
+    }
 
 
 def _instrument(i: Instrument) -> dict[str, Any]:
@@ -271,18 +289,12 @@ def _instrument(i: Instrument) -> dict[str, Any]:
 
 
 def _depth(source: Source, query: Mapping[str, str]) -> Answer:
-    count = query.get("count", "100")
+    wanted, count = query.get("pair", "").upper(), query.get("count", "")
+    n = int(count) if _COUNT(count) else 100
     for i in source.instruments():
         book = source.book(i.symbol)
-        if book is not None and query.get("pair", "").upper() in (
-            _pair(i),
-            i.symbol.replace("-", ""),
-            i.symbol.replace("-", "/"),
-        ):
-            n = int(count) if count.isdigit() else 100
-            sides = {
-                "bids": [[p, s, 0] for p, s in book.bids.top(n)],
-                "asks": [[p, s, 0] for p, s in book.asks.top(n)],
-            }
-            return Answer(200, _encode({"error": [], "result": {_pair(i): sides}}))
+        spellings = (_pair(i), _legacy(i), i.symbol.replace("-", ""), i.symbol.replace("-", "/"))
+        if book is not None and wanted in spellings:
+            bids, asks = ([[*level, 0] for level in side.top(n)] for side in (book.bids, book.asks))
+            return Answer(200, _encode({"error": [], "result": {_pair(i): {"bids": bids, "asks": asks}}}))
     return Answer(200, _encode({"error": ["EQuery:Unknown asset pair"]}))

@@ -72,7 +72,7 @@ def _check(url: str, where: str, schemes: tuple[str, ...], *, allow_insecure: bo
         raise ConfigError(f"{url!r} is not an address like {schemes[-1]}://host/path", where=where)
     if parts.scheme in ("ws", "http") and not allow_insecure and not _is_loopback(host):
         raise ConfigError(
-            f"{parts.scheme}:// to {host} would not be encrypted; use {schemes[-1]}:// or set allow_insecure = true",
+            f"{parts.scheme}:// to {host} is not encrypted; use {schemes[-1]}://, or set allow_insecure",
             where=where,
         )
 

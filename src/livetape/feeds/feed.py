@@ -92,12 +92,12 @@ class Feed:
         return line
 
     async def _turn(self) -> None:
-        """Wait until the vendor's budget of connections allows one more; an endpoint of one's own has none."""
+        """Wait until the vendor's budget of connections allows one more; another endpoint has none."""
         if not self._endpoint.own:
             return
         minute_ns, most = 60 * 1_000_000_000, self.adapter.limits.connects_per_minute
-        while len(self._dials) >= most and clock.now_ns() - self._dials[0] < minute_ns:
-            await asyncio.sleep((self._dials[0] + minute_ns - clock.now_ns()) / 1e9)
-        self._dials.append(clock.now_ns())
-        while len(self._dials) > most:
+        free_ns = self._dials[0] + minute_ns if len(self._dials) >= most else 0
+        self._dials.append(max(free_ns, clock.now_ns()))
+        if len(self._dials) > most:
             self._dials.popleft()
+        await asyncio.sleep(max(0, free_ns - clock.now_ns()) / 1e9)

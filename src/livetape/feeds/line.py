@@ -161,6 +161,7 @@ class Line:
         """Keep it raw, then let the session judge it."""
         now_ns = self._tick_ns()
         self._tap(RawRecord(self.session.number, now_ns, Direction.IN, frame))
+        _log.debug("%s < %s", self.session.adapter.venue, frame)
         self.session.receive(frame, now_ns)
         self._carry_out()
 
@@ -176,6 +177,7 @@ class Line:
             match effect:
                 case Send(frame=frame):
                     self._record(Direction.OUT, frame)
+                    _log.debug("%s > %s", self.session.adapter.venue, frame)
                     if self._transport is not None:
                         self._transport.send(frame)
                 case Fetch():

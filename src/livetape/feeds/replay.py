@@ -15,7 +15,7 @@ TICK_NS = 200_000_000
 class Replay:
     """Drives one Session for each recorded one, with the recorded times. The same records, the same events.
 
-    Iterate over it, or give ``publish`` and call ``run``: then ``event.book`` is the book after that very update.
+    Iterate over it, or give ``publish`` and call ``run``: then ``event.book`` is the book after that update.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """One client WebSocket on picows, with the bounds that picows leaves to its user (floor 3).
 
-Frames reach the owner in the order of arrival, synchronously. TLS is always verified; redirects are not followed.
+Frames reach the owner synchronously, in the order of arrival. TLS is always verified, no redirect followed.
 """
 
 import asyncio
@@ -157,7 +157,7 @@ class Transport(WSListener):
 
 
 async def connect(venue: str, url: str, owner: Owner) -> None:
-    """Open a WebSocket for ``owner``. Raises ConnectError that says what is wrong, with the server's Retry-After."""
+    """Open a WebSocket for ``owner``. Raises ConnectError: what is wrong, and the server's Retry-After."""
     try:
         async with asyncio.timeout(CONNECT_S):
             await ws_connect(

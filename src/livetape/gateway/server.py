@@ -9,10 +9,10 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import WSMsgType, web
-from msgspec import json
+from msgspec import Raw, json
 
 from .. import __version__, clock
 from ..core.bus import Bus
@@ -26,12 +26,14 @@ from .search import search
 from .socket import Socket, framed
 from .upstream import Upstream
 
+_STATIC = Path(__file__).parent / "static"
 LINGER_S = 30.0  #: an upstream subscription outlives its last client for so long
 MAX_MESSAGE = 64 << 10
 MAX_CHANNELS = 500
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
 )
 _HEADERS = {
     "Content-Security-Policy": _CSP,
@@ -70,14 +72,15 @@ class Gateway:
         app.router.add_get("/v1/status", self._status)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/", self._page)
-        app.router.add_static("/assets", str(files("livetape.gateway") / "static" / "assets"))
+        app.router.add_static("/", str(_STATIC))
         runner = web.AppRunner(app, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
         try:
             try:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
-                raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}", where="gateway", allowed=["--port 0"]) from error  # fmt: skip
+                problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
+                raise ConfigError(problem, where="gateway", allowed=["--port 0"]) from error
             self._host, self.port = host, runner.addresses[0][1]
             yield self
         finally:
@@ -104,8 +107,11 @@ class Gateway:
         return response
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        page = (files("livetape.gateway") / "static" / "index.html").read_bytes()
-        return web.Response(body=page, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        return web.Response(
+            body=(_STATIC / "index.html").read_bytes(),
+            content_type="text/html",
+            headers={"Cache-Control": "no-cache"},
+        )
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return _json({"status": "ok", "version": __version__})
@@ -233,10 +239,14 @@ class Gateway:
                 client.socket.write(framed(message))
 
 
-def _symbol(venue: str, instrument: Instrument) -> dict[str, str]:
+def _symbol(venue: str, instrument: Instrument) -> dict[str, object]:
     return {
-        **{"venue": venue, "symbol": instrument.symbol, "native": instrument.native, "name": instrument.name},
-        **{"price_step": instrument.price_step, "size_step": instrument.size_step},
+        "venue": venue,
+        "symbol": instrument.symbol,
+        "native": instrument.native,
+        "name": instrument.name,
+        "price_step": Raw(instrument.price_step.encode()),
+        "size_step": Raw(instrument.size_step.encode()),
     }
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import json
 
 from .. import clock, dialects
@@ -22,13 +22,22 @@ _encode = json.Encoder().encode
 class Client:
     """One connected client. ``sent`` counts the events it was sent, by channel."""
 
-    def __init__(self, number: int, dialect: Dialect, socket: Socket) -> None:
+    def __init__(self, number: int, dialect: Dialect, socket: Socket, ws: web.WebSocketResponse) -> None:
         self.number, self.dialect, self.socket = number, dialect, socket
         self.sent: dict[str, int] = {}
+        self._ws = ws
+
+    async def close(self) -> None:
+        """Say goodbye, as a vendor does before maintenance; ``socket.abort`` says nothing."""
+        await self._ws.close(code=WSCloseCode.GOING_AWAY, message=b"maintenance")
 
 
 class Vendor:
-    """Serves ``market`` as ``venue`` does. The ledger, one JSON line an event sent, goes to ``ledger``."""
+    """Serves ``market`` as ``venue`` does.
+
+    The ledger, one JSON line for each event that was sent, goes to the file ``ledger``: whose it was, its channel,
+    how many of the channel that client had then, and the time in the market. History is no event.
+    """
 
     def __init__(self, venue: str, market: Market, ledger: Path | None = None) -> None:
         self.venue, self.market = venue, market
@@ -94,23 +103,26 @@ class Vendor:
         speaks = next((d for d in self._dialects if d.path.fullmatch(request.path)), None)
         if speaks is None:
             return web.Response(status=404)
-        dialect, now_ns = speaks(self.market), clock.now_ns()
         try:
-            greeting = dialect.open(request.path, request.query, now_ns)
+            speaks(self.market).open(request.path, request.query, clock.now_ns())
         except Refused as refused:
             answer = refused.answer
             return web.Response(status=answer.status, body=answer.body, content_type="application/json")
         ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
         await ws.prepare(request)
         self._clients_ever += 1
-        client = Client(self._clients_ever, dialect, Socket(request, ws, OUTBOX))
+        # Only now, for the market may have gone on: nothing may come between the greeting and what follows it.
+        dialect, now_ns = speaks(self.market), clock.now_ns()
+        greeting = dialect.open(request.path, request.query, now_ns)
+        client = Client(self._clients_ever, dialect, Socket(request, ws, OUTBOX), ws)
         self._send(client, greeting, now_ns)
         self.clients.append(client)
         try:
             async for message in ws:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     data = message.data if isinstance(message.data, bytes) else message.data.encode()
-                    self._send(client, dialect.receive(data, clock.now_ns()), clock.now_ns())
+                    now_ns = clock.now_ns()
+                    self._send(client, dialect.receive(data, now_ns), now_ns)
         finally:
             self.clients.remove(client)
         return ws
