@@ -120,7 +120,8 @@ def demo(
         int, typer.Option(help="Where the page is; 0 takes a free port.", min=0, max=65535)
     ] = 8765,
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Where the tape goes; else a temporary directory.")
+        Path | None,
+        typer.Option("--dir", help="Where the tape goes; else a new directory among the temporary files."),
     ] = None,
     duration: Duration = 0,
     seed: Seed = 7,

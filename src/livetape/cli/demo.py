@@ -29,11 +29,11 @@ async def demonstrate(
 ) -> int:
     """Run until ``stop``, then print what happened and check it against the tape."""
     async with AsyncExitStack() as stack:
-        store = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="livetape-")))
+        store = directory or Path(tempfile.mkdtemp(prefix="livetape-demo-"))
         vendors = [
             await stack.enter_async_context(make_vendor(v, seed).serving()) for v in ("kraken", "gemini")
         ]
-        venues = {vendor.venue: VenueConfig(ws_url=vendor.ws_url) for vendor in vendors}
+        venues = {vendor.venue: VenueConfig(ws_url=vendor.ws_url, options={"depth": 25}) for vendor in vendors}
         app = App(Config(list(SOURCES), venues, GatewayConfig(port=port)))
         tally = Tally()
         app.bus.subscribe(None, tally.put)

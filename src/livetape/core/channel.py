@@ -17,33 +17,9 @@ class ChannelState:
     ``superseded`` was already in the book and ``discarded`` lies inside a gap.
     """
 
-    __slots__ = (
-        "asked_ns",
-        "book",
-        "cause",
-        "channel",
-        "delivered",
-        "derived",
-        "discarded",
-        "expected_ns",
-        "fetches",
-        "gap",
-        "guarantee",
-        "heard_ns",
-        "last_best",
-        "number",
-        "pending",
-        "proof",
-        "received",
-        "resyncs",
-        "since_ns",
-        "superseded",
-        "trust",
-        "wanted",
-    )
-
     def __init__(self, channel: Channel, adapter: Adapter) -> None:
         self.channel = channel
+        self.quote_name = str(channel._replace(kind="quote"))  #: of the quote that may be made from this book
         self.derived = channel.kind == "quote" and "quote" not in adapter.kinds
         self.guarantee: Guarantee | None = adapter.guarantees.get("book" if self.derived else channel.kind)
         self.wanted = False

@@ -519,7 +519,7 @@ class Session:
     def _deliver_book(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         state.heard_ns = now_ns
         self._deliver(state, replace(update, _book=book), now_ns)
-        quote = self.channels.get(str(state.channel._replace(kind="quote")))
+        quote = self.channels.get(state.quote_name)
         if quote is not None and quote.derived and quote.wanted:
             bid, bid_size = book.bids.best() or (None, None)
             ask, ask_size = book.asks.best() or (None, None)
@@ -576,7 +576,7 @@ class Session:
 
     def _made_from(self, state: ChannelState) -> list[ChannelState]:
         """A book's channel and the quote that is made from it, if it is."""
-        quote = self.channels.get(str(state.channel._replace(kind="quote")))
+        quote = self.channels.get(state.quote_name)
         if state.channel.kind == "book" and quote is not None and quote.derived:
             return [state, quote]
         return [state]

@@ -1,0 +1,252 @@
+"""How long a record waits until it is committed, with an idle and a busy event loop; beside ``executemany``.
+
+    python bench/journal.py [--rounds N] [--seconds S] [--rate R]
+
+The peer is what one writes first: a thread that takes what has gathered each 20 ms and hands it to
+``executemany`` of the standard library's sqlite3, with the same columns, WAL, commits and syncs. Both sides
+get the same records, half of them raw frames, and take turns, each time in an empty directory. The lag is that
+of the oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in
+pure Python for nine tenths of its time, 18 ms at a stretch, and records meanwhile.
+"""
+
+import asyncio
+import platform
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated, NamedTuple, Protocol
+
+import apsw
+import typer
+from msgspec import json
+from msgspec.structs import replace
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from livetape import __version__, clock
+from livetape.core.events import BookUpdate, MarketEvent, Proof, Quote, Trade
+from livetape.core.raw import Direction, RawRecord
+from livetape.store.journal import COMMIT_S, Journal
+
+PERIOD_S, BUSY = 0.02, 0.9
+BURST = 200_000  #: records for the rate that a side sustains
+BUFFER = 4 << 30
+SYNC_EVERY = 10
+SESSION = 1_700_000_000_000_000_000
+
+_PROOF = Proof("crc32", 10, SESSION)
+_LEVELS = [("63004.1", "0.79488026"), ("63004.2", "0"), ("63004.3", "1.25")]
+_FRAME = b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[],"checksum":1}]}'
+RECORDS: list[MarketEvent | RawRecord] = [
+    RawRecord(SESSION, 0, Direction.IN, _FRAME * 2),
+    BookUpdate("kraken:BTC-USD/book", SESSION, False, _LEVELS[:2], _LEVELS, proof=_PROOF),
+    RawRecord(SESSION, 0, Direction.IN, _FRAME),
+    Trade("kraken:BTC-USD/trade", SESSION, "63004.1", "0.00731", "buy", "71298312", 71298312, proof=_PROOF),
+    RawRecord(SESSION, 0, Direction.IN, _FRAME),
+    BookUpdate("gemini:ETH-USD/book", SESSION, False, [], _LEVELS[:1], 1729182, 1729183, proof=_PROOF),
+    RawRecord(SESSION, 0, Direction.IN, _FRAME),
+    Quote("gemini:ETH-USD/quote", SESSION, "1877.64", "1.5", "1877.65", "0.4", 1729183, proof=_PROOF),
+]
+
+
+class Side(Protocol):
+    """One of the compared."""
+
+    dropped: int
+
+    @property
+    def lags_ns(self) -> Iterable[int]: ...
+    def record(self, event: MarketEvent) -> None: ...
+    def tap(self, raw: RawRecord) -> None: ...
+    def close(self) -> None: ...
+
+
+class Outcome(NamedTuple):
+    """Lags in ms, ascending; how many records a second came, and what share of its time the loop computed."""
+
+    lags_ms: list[float]
+    rate: float
+    load: float
+
+
+# The peer
+
+_COMMON = (
+    "n INTEGER PRIMARY KEY, session INTEGER, seq INTEGER, recv INTEGER, ts INTEGER, venue TEXT, symbol TEXT,"
+    " trust TEXT, origin TEXT, method TEXT, depth INTEGER, since INTEGER, "
+)
+TABLES = {
+    "raw": "n INTEGER PRIMARY KEY, session INTEGER, recv INTEGER, direction TEXT, note TEXT, payload BLOB",
+    "trades": _COMMON + "price TEXT, size TEXT, side TEXT, id TEXT, number INTEGER",
+    "quotes": _COMMON + "bid TEXT, bid_size TEXT, ask TEXT, ask_size TEXT, venue_seq INTEGER",
+    "books": _COMMON + "snapshot INTEGER, first INTEGER, last INTEGER, checksum INTEGER, bids TEXT, asks TEXT",
+}
+_INSERT = {table: f"INSERT INTO {table} VALUES ({','.join('?' * (c.count(',') + 1))})" for table, c in TABLES.items()}
+
+
+class Executemany:
+    """The peer; see the module."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lags_ns: list[int] = []
+        self.dropped = 0
+        self._rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in TABLES}
+        self._n = self._first_ns = 0
+        self._lock, self._stopping = threading.Lock(), threading.Event()
+        self._db = sqlite3.connect(directory / "peer.sqlite", isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        for table, columns in TABLES.items():
+            self._db.execute(f"CREATE TABLE {table} ({columns}) STRICT")
+        self._thread = threading.Thread(target=self._write)
+        self._thread.start()
+
+    def record(self, event: MarketEvent) -> None:
+        self._put(_TABLE[type(event)], event.recv_ns, _row(event))
+
+    def tap(self, raw: RawRecord) -> None:
+        self._put("raw", raw.recv_ns, (raw.session, raw.recv_ns, raw.direction, raw.note, raw.payload))
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._db.close()
+
+    def _put(self, table: str, recv_ns: int, row: tuple[object, ...]) -> None:
+        with self._lock:
+            self._n += 1
+            self._rows[table].append((self._n, *row))
+            self._first_ns = self._first_ns or recv_ns
+
+    def _write(self) -> None:
+        while not self._stopping.wait(COMMIT_S):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            rows, self._rows = self._rows, {table: [] for table in TABLES}
+            first_ns, self._first_ns = self._first_ns, 0
+        if not first_ns:
+            return
+        level = "NORMAL" if (len(self.lags_ns) + 1) % SYNC_EVERY else "FULL"
+        self._db.execute(f"PRAGMA synchronous={level}")
+        self._db.execute("BEGIN")
+        for table, some in rows.items():
+            self._db.executemany(_INSERT[table], some)
+        self._db.execute("COMMIT")
+        self.lags_ns.append(clock.now_ns() - first_ns)
+
+
+_TABLE: dict[type, str] = {Trade: "trades", Quote: "quotes", BookUpdate: "books"}
+
+
+def _row(e: MarketEvent) -> tuple[object, ...]:
+    proof = (e.proof.method, e.proof.depth, e.proof.since_ns) if e.proof else (None, None, None)
+    common = (e.session, e.seq, e.recv_ns, e.venue_ns, e.venue, e.symbol, e.trust, e.origin, *proof)
+    match e:
+        case Trade():
+            return (*common, e.price_text, e.size_text, e.side, e.id, e.number)
+        case Quote():
+            return (*common, e.bid_text, e.bid_size_text, e.ask_text, e.ask_size_text, e.venue_seq)
+        case BookUpdate():
+            levels = (json.encode(e.bids).decode(), json.encode(e.asks).decode())
+            return (*common, int(e.snapshot), e.first, e.last, e.checksum, *levels)
+    raise TypeError(type(e))
+
+
+# The measurement
+
+
+async def steady(side: Side, *, rate: int, seconds: float, busy: bool) -> Outcome:
+    """Record ``rate`` records a second, while the loop computes or rests."""
+    began, computed, n = perf_counter(), 0.0, 0
+    while (now := perf_counter()) - began < seconds:
+        until = now + PERIOD_S * BUSY if busy else now
+        due = int((now - began + PERIOD_S) * rate)
+        start = n
+        while n < due:
+            put(side, n)
+            n += 1
+            while busy and perf_counter() - now < (n - start) / (due - start) * PERIOD_S * BUSY:
+                pass
+        while perf_counter() < until:
+            pass
+        computed += perf_counter() - now
+        await asyncio.sleep(max(0, now + PERIOD_S - perf_counter()))
+    spent = perf_counter() - began
+    side.close()
+    return Outcome(sorted(ns / 1e6 for ns in side.lags_ns), n / spent, computed / spent)
+
+
+def burst(side: Side) -> float:
+    """Records a second when they come as fast as they are taken, until the last is committed and synced."""
+    began = perf_counter()
+    for n in range(BURST):
+        put(side, n)
+    side.close()
+    assert not side.dropped
+    return BURST / (perf_counter() - began)
+
+
+def put(side: Side, n: int) -> None:
+    """Record number ``n``, received now."""
+    record = replace(RECORDS[n % len(RECORDS)], recv_ns=clock.now_ns())
+    if isinstance(record, RawRecord):
+        side.tap(record)
+    else:
+        side.record(record)
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="How often each side is measured.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="How long each lag is measured.", min=0.5)] = 4.0,
+    rate: Annotated[int, typer.Option(help="Records a second, events and raw frames.", min=100)] = 20_000,
+) -> None:
+    """Lags from receive to commit, and records per second, livetape's journal beside executemany."""
+    makes: dict[str, Callable[[Path], Side]] = {
+        "livetape": lambda directory: Journal(directory, buffer_bytes=BUFFER),
+        "executemany": Executemany,
+    }
+    lags: dict[tuple[str, bool], list[Outcome]] = {}
+    rates: dict[str, list[float]] = {}
+    for turn in range(rounds):
+        for name in sorted(makes, reverse=bool(turn % 2)):
+            for busy in (False, True):
+                with tempfile.TemporaryDirectory() as directory:
+                    measured = steady(makes[name](Path(directory)), rate=rate, seconds=seconds, busy=busy)
+                    lags.setdefault((name, busy), []).append(asyncio.run(measured))
+            with tempfile.TemporaryDirectory() as directory:
+                rates.setdefault(name, []).append(burst(makes[name](Path(directory))))
+    result = Table("loop", "side", "records/s", "loop load", "commits", "p50 ms", "p99 ms", "max ms", box=SIMPLE_HEAD)
+    for column in result.columns[2:]:
+        column.justify = "right"
+    for (name, busy), outcomes in sorted(lags.items(), key=lambda item: (item[0][1], item[0][0] != "livetape")):
+        together = sorted(lag for outcome in outcomes for lag in outcome.lags_ms)
+        load = f"{median(o.load for o in outcomes):.0%}"
+        figures = [percentile(together, 0.5), percentile(together, 0.99), together[-1]]
+        cells = [f"{median(o.rate for o in outcomes):,.0f}", load, f"{len(together):,}"]
+        result.add_row("busy" if busy else "idle", name, *cells, *(f"{ms:,.1f}" for ms in figures))
+    console = Console(width=110)
+    console.print(result)
+    ours, theirs = (median(rates[name]) for name in makes)
+    ratio = median(a / b for a, b in zip(rates["livetape"], rates["executemany"], strict=True))
+    console.print(
+        f"At a burst: livetape {ours:,.0f} records/s, executemany {theirs:,.0f}, {ratio:.2f} times as many.",
+        f"livetape {__version__}, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()};"
+        f" executemany with SQLite {sqlite3.sqlite_version}. {rounds} rounds.",
+        sep="\n",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
