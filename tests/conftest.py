@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ["NO_PROXY"] = "127.0.0.1,localhost"  # a proxy of the machine is not what is tested
 settings.register_profile("livetape", deadline=None)
 settings.load_profile("livetape")
 

@@ -54,9 +54,9 @@ class Pair:
         self.ns = market.next_ns
 
     def connect(self, *channels: str) -> None:
-        wanted = list(map(Channel.parse, channels))
-        self.session.want(wanted, self.ns)
-        url = urlsplit(self.adapter.endpoint(self.adapter.ws_url, wanted))
+        self.session.want(map(Channel.parse, channels), self.ns)
+        upstream = [state.channel for state in self.session.channels.values() if not state.derived]
+        url = urlsplit(self.adapter.endpoint(self.adapter.ws_url, upstream))
         greeting = self.dialect.open(url.path, dict(parse_qsl(url.query)), self.ns)
         self.session.connected(self.ns)
         self.send(greeting)

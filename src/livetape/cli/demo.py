@@ -1,6 +1,7 @@
 """``livetape demo`` (floor 5): vendors, feeds, store, gateway, page and one client, all in one process."""
 
 import asyncio
+import os
 import sys
 import tempfile
 import webbrowser
@@ -28,12 +29,13 @@ async def demonstrate(
     directory: Path | None, port: int, seed: int, stop: asyncio.Event, *, browser: bool
 ) -> int:
     """Run until ``stop``, then print what happened and check it against the tape."""
+    os.environ["NO_PROXY"] = "*"  # everything is on this machine
     async with AsyncExitStack() as stack:
         store = directory or Path(tempfile.mkdtemp(prefix="livetape-demo-"))
         vendors = [
             await stack.enter_async_context(make_vendor(v, seed).serving()) for v in ("kraken", "gemini")
         ]
-        venues = {vendor.venue: VenueConfig(ws_url=vendor.ws_url, options={"depth": 25}) for vendor in vendors}
+        venues = {each.venue: VenueConfig(ws_url=each.ws_url, options={"depth": 25}) for each in vendors}
         app = App(Config(list(SOURCES), venues, GatewayConfig(port=port)))
         tally = Tally()
         app.bus.subscribe(None, tally.put)

@@ -125,8 +125,8 @@ class Session:
             str(c) for state in self.channels.values() if state.wanted for c in self._carriers(state.channel)
         }
         gone = [self.channels.pop(name) for name in list(self.channels) if name not in needed]
-        streams = {(s.channel.symbol, self.adapter.stream(s.channel)) for s in self.channels.values()}
-        idle = [s.channel for s in gone if (s.channel.symbol, self.adapter.stream(s.channel)) not in streams]
+        carried = {self._wire(state) for state in self.channels.values() if not state.derived}
+        idle = [state.channel for state in gone if not state.derived and self._wire(state) not in carried]
         if idle and self._connected:
             self._change_subscription(self.adapter.unsubscribe(idle))
         return self._take()
@@ -438,20 +438,18 @@ class Session:
             self._ask_again(state, now_ns)
 
     def _ask_again(self, state: ChannelState, now_ns: int) -> None:
+        """Ask for the book anew: fetch it where it is fetched, unless that is under way, else resubscribe."""
         state.expected_ns = now_ns + OVERDUE_S * SECOND
-        if state.channel.kind == "book" and self.adapter.snapshot_path(state.channel.symbol) is not None:
-            self._fetch(state)
+        if self.adapter.snapshot_path(state.channel.symbol) is not None:
+            if state.pending is None:
+                self._fetch(state)
             return
-        stream = self.adapter.stream(state.channel)
-        together = [
-            other
-            for other in self.channels.values()
-            if other.channel.symbol == state.channel.symbol and self.adapter.stream(other.channel) == stream
-        ]
+        mine = self._wire(state)
+        together = [each for each in self.channels.values() if not each.derived and self._wire(each) == mine]
         for other in together:
             if other is not state:
                 self._open_gap(other, "resubscribed", now_ns)
-        channels = self._upstream([other.channel for other in together])
+        channels = [each.channel for each in together]
         self._send(self.adapter.unsubscribe(channels))
         self._send(self.adapter.subscribe(channels))
 
@@ -573,6 +571,10 @@ class Session:
     def _upstream(self, channels: Sequence[Channel]) -> list[Channel]:
         """Those of ``channels`` that the venue knows, once each."""
         return [c for c in dict.fromkeys(channels) if not self.channels[str(c)].derived]
+
+    def _wire(self, state: ChannelState) -> tuple[str, str]:
+        """The vendor's own stream that carries a channel."""
+        return state.channel.symbol, self.adapter.stream(state.channel)
 
     def _made_from(self, state: ChannelState) -> list[ChannelState]:
         """A book's channel and the quote that is made from it, if it is."""

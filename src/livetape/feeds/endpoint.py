@@ -39,7 +39,7 @@ def endpoint_of(adapter: type[Adapter], ws_url: str, rest_url: str, *, allow_ins
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment wants for ``url`` (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."""
     parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or "") or _is_loopback(parts.hostname or ""):
+    if proxy_bypass(parts.hostname or ""):
         return None
     proxies = getproxies_environment()
     secure = parts.scheme in ("wss", "https")

@@ -83,9 +83,9 @@ class Feed:
 
     def _line_for(self, symbol: str) -> Line:
         most = self.adapter.limits.symbols_per_socket
-        for line in self.lines:
-            if symbol in line.symbols or len(line.symbols) < most:
-                return line
+        carrying = [line for line in self.lines if symbol in line.symbols]
+        if found := carrying or [line for line in self.lines if len(line.symbols) < most]:
+            return found[0]
         session = Session(self._make(), number=clock.now_ns(), publish=self._publish)
         line = Line(session, self._recipe, self._endpoint, self._rest, tap=self._tap, turn=self._turn)
         self.lines.append(line)
