@@ -117,6 +117,22 @@ async def test_the_demo_ends_by_itself_with_a_tape_that_equals_its_summary(tmp_p
     assert "p50" in out
 
 
+async def test_status_tells_every_channel_of_a_running_gateway() -> None:
+    async with vendor() as kraken:
+        env = {"LIVETAPE_KRAKEN_WS_URL": kraken.ws_url}
+        process = await start("up", "kraken:BTC-USD", "--port", "0", "--duration", "10", env=env)
+        assert process.stderr is not None
+        url = (await process.stderr.readline()).decode().split()[3].rstrip(";")
+        await asyncio.sleep(1)
+        out, _, code = await livetape("status", "--json", "--url", url)
+        process.send_signal(signal.SIGTERM)
+        assert (await process.wait(), code) == (0, 0)
+    channels = {channel["channel"]: channel for channel in json.loads(out)["channels"]}
+    assert channels["kraken:BTC-USD/book"]["trust"] == "verified"
+    _, err, code = await livetape("status", "--url", url)
+    assert code == 4 and url.removeprefix("http://") in err
+
+
 async def test_a_reader_that_goes_away_ends_watch_quietly() -> None:
     async with vendor(rate=20) as kraken:
         process = await start(

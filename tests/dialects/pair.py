@@ -36,6 +36,18 @@ def speaker(venue: str, name: str) -> type[Dialect]:
     return next(dialect for dialect in dialects.of(venue) if dialect.__name__ == name)
 
 
+class LoseFirst:
+    """Loses the first frame that contains ``text``."""
+
+    def __init__(self, text: bytes = b"") -> None:
+        self.seen = 0
+        self._text = text
+
+    def __call__(self, frame: bytes) -> bool:
+        self.seen += self._text in frame
+        return self._text in frame and self.seen == 1
+
+
 class Pair:
     """One client of ``market``. ``lose`` says which of the frames to the client are lost on the way."""
 

@@ -14,7 +14,7 @@ from livetape.core.events import Trust
 from livetape.core.times import MILLISECOND
 from livetape.dialects.gemini_v1 import GeminiV1Dialect
 
-from .pair import START_NS, SYMBOLS, Pair, actions, facts, levels, market
+from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, facts, levels, market
 
 FILTERS = ("bids", "offers", "trades", "auctions")
 PATH = "/v1/marketdata/btcusd"
@@ -110,8 +110,7 @@ def test_after_every_action_the_client_knows_what_the_market_knows(
 
 def test_a_lost_frame_is_noticed_by_the_number_of_the_next() -> None:
     pair = client("gemini:BTC-USD/book", "gemini:BTC-USD/trade")
-    lost: list[bytes] = []
-    pair.lose = lambda frame: not lost and not lost.append(frame)
+    pair.lose = LoseFirst()
     with pytest.raises(AssertionError, match="frame 0 was followed by 2"):
         list(pair.run(100))
     assert {gap.cause for gap in pair.gaps} == {"frame 0 was followed by 2"}

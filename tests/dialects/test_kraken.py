@@ -15,7 +15,7 @@ from livetape.core.events import Quote, Trust
 from livetape.dialects.kraken import KrakenDialect
 
 from ..recorded.recordings import crossbook
-from .pair import START_NS, SYMBOLS, Pair, actions, facts, market
+from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, facts, market
 
 MICROSECOND = 1_000
 KINDS = ("trade", "book", "quote")
@@ -118,10 +118,10 @@ def lose_one(seed: int, calm: int, symbol: str) -> bool:
     """Whether the client had to ask for a new book; sometimes the next frame happens to make a loss good."""
     pair = client(*[f"kraken:{each}/book" for each in SYMBOLS[:3]], seed=seed)
     list(pair.run(calm))
-    asked, native, frames = len(pair.to_server), symbol.replace("-", "/").encode(), []
-    pair.lose = lambda frame: native in frame and not frames.append(frame) and len(frames) == 1
+    asked = len(pair.to_server)
+    pair.lose = lose = LoseFirst(symbol.replace("-", "/").encode())
     for action in pair.run(300):
-        if action.symbol != symbol or len(frames) != 1:
+        if action.symbol != symbol or lose.seen != 1:
             assert pair.book(action.symbol) == pair.truth(action.symbol, 10)
     assert pair.session.undecodable == 0
     methods = [json.decode(frame)["method"] for frame in pair.to_server[asked:]]

@@ -4,6 +4,8 @@ Nothing here uses livetape's book: this one is a dictionary, and its best levels
 """
 
 import json
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from zlib import crc32
 
@@ -18,6 +20,7 @@ class Truth:
 
     def __init__(self, sides: Sides = ({}, {}), seq: int = 0) -> None:
         self.sides, self.seq = sides, seq  # bids, then asks
+        self.frame = b""  # this book as a message of the venue, once it was needed
         self._sorted: tuple[Levels, Levels] | None = None
 
     def after(self, bids: Levels, asks: Levels, *, depth: int | None = None, seq: int = 0) -> "Truth":
@@ -52,6 +55,7 @@ class Tape:
     """The frames of one symbol, and the venue's book after each of them; ``before`` is the book before all."""
 
     symbol: str  #: as the venue writes it
+    fields: Mapping[str, str]  #: names for the keys that make the book
 
     def __init__(self, frames: Frames, before: Truth | None) -> None:
         self.frames = frames
@@ -67,16 +71,24 @@ class Tape:
         return self._truths[index]
 
     def forget(self, index: int) -> None:
-        """No book before frame ``index`` will be asked for any more."""
+        """No book before the one after frame ``index`` will be asked for any more."""
+        self.truth(max(index, -1))
         self._truths = {i: truth for i, truth in self._truths.items() if i >= index}
 
     def next(self, truth: Truth | None, frame: bytes) -> Truth | None:
         """The book after ``frame``; the same object when the frame says nothing of it."""
         raise NotImplementedError
 
+    def field(self, frame: bytes, at: int) -> str:
+        """What the digit at offset ``at`` belongs to."""
+        key = re.findall(rb'"(\w+)":', frame[:at])[-1].decode()
+        return self.fields.get(key, "other text")
+
 
 class KrakenTape(Tape):
     """Kraken's books: a snapshot, then absolute levels; at most ``depth`` a side."""
+
+    fields: Mapping[str, str] = {"price": "price or size", "qty": "price or size", "checksum": "checksum"}
 
     def __init__(self, frames: Frames, symbol: str, depth: int) -> None:
         super().__init__([(ns, frame) for ns, frame in frames if speaks_of(frame) in (symbol, None)], None)
@@ -96,17 +108,25 @@ class KrakenTape(Tape):
 
     def snapshot(self, truth: Truth) -> bytes:
         """The frame that Kraken would send for ``truth``."""
+        if truth.frame:
+            return truth.frame
         bids, asks = (
             ",".join(f'{{"price":{price},"qty":{size}}}' for price, size in side) for side in truth.top(None)
         )
-        return (
+        truth.frame = (
             f'{{"channel":"book","type":"snapshot","data":[{{"symbol":"{self.symbol}","bids":[{bids}],'
             f'"asks":[{asks}],"checksum":{truth.crc()},"timestamp":"2026-08-02T04:23:43.220187Z"}}]}}'
         ).encode()
+        return truth.frame
 
 
 class BinanceTape(Tape):
     """Binance's books: ``body`` was fetched before all, then come numbered differences."""
+
+    fields: Mapping[str, str] = {
+        **dict.fromkeys("ab", "price or size"),
+        **dict.fromkeys("Uu", "update id"),
+    }
 
     def __init__(self, frames: Frames, symbol: str, body: bytes) -> None:
         fetched = json.loads(body)
@@ -137,8 +157,10 @@ class BinanceTape(Tape):
     @staticmethod
     def body(truth: Truth) -> bytes:
         """What Binance would answer to a fetch."""
-        bids, asks = truth.top(1000)
-        return json.dumps({"lastUpdateId": truth.seq, "bids": bids, "asks": asks}).encode()
+        if not truth.frame:
+            bids, asks = truth.top(1000)
+            truth.frame = json.dumps({"lastUpdateId": truth.seq, "bids": bids, "asks": asks}).encode()
+        return truth.frame
 
 
 def speaks_of(frame: bytes) -> str | None:

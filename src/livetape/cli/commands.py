@@ -191,6 +191,20 @@ def gaps(
 
 
 @app.command()
+def status(
+    url: Annotated[str, typer.Option(help="The gateway of `up` or `demo`.")] = "http://127.0.0.1:8765",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Every connection and channel of a running gateway: state, since when, counts.
+
+    Example: livetape status --json
+    """
+    from .status import print_status
+
+    print_status(url, as_json=as_json)
+
+
+@app.command()
 def venues(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """What each venue offers, proves and limits."""
     from .venues import print_venues
