@@ -102,7 +102,7 @@ async def test_all_that_was_sent_is_delivered(venue: str, api: str, tmp_path: Pa
     assert all(event.trust is usual[event.kind] for event in events)
 
 
-BURST_S = 40.0
+BURST_S = 20.0
 
 
 class Dropped:

@@ -24,7 +24,8 @@ def checked(text: str) -> str:
 
 def checked_levels(levels: list[Level]) -> list[Level]:
     """``levels`` themselves. Raises ValueError unless every price and size is a decimal number."""
-    if levels and _many(",".join(map(",".join, levels)) + ",") is None:
+    joined = "".join([f"{price},{size}," for price, size in levels])
+    if _many(joined) is None or joined.count(",") != 2 * len(levels):
         raise ValueError("a price or size is not a decimal number")
     return levels
 

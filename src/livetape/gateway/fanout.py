@@ -27,7 +27,7 @@ class Client:
         self.audience.offer(shared, self._limit - self.socket.room)
 
 
-class Channel:
+class Topic:
     """The clients of one channel and what a new one must know."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Fanout:
     """Subscribes the bus for every channel that is wanted, and writes batches to the clients."""
 
     def __init__(self, bus: Bus) -> None:
-        self.channels: dict[str, Channel] = {}
+        self.channels: dict[str, Topic] = {}
         self.clients: set[Client] = set()
         self.sent = 0
         self.latency_ns: deque[int] = deque(maxlen=100_000)  #: from the venue's time to our write
@@ -66,10 +66,10 @@ class Fanout:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
 
-    def open(self, channel: str) -> Channel:
+    def open(self, channel: str) -> Topic:
         """Follow ``channel`` from now on."""
         if channel not in self.channels:
-            self.channels[channel] = Channel()
+            self.channels[channel] = Topic()
             self._bus.subscribe(channel, self._on_event)
         return self.channels[channel]
 

@@ -35,8 +35,8 @@ class Client:
 class Vendor:
     """Serves ``market`` as ``venue`` does.
 
-    The ledger, one JSON line for each event that was sent, goes to the file ``ledger``: whose it was, its channel,
-    how many of the channel that client had then, and the time in the market. History is no event.
+    The ledger, one JSON line for each event that was sent, goes to the file ``ledger``: whose it was, its
+    channel, how many of the channel that client had then, and the time in the market. History is no event.
     """
 
     def __init__(self, venue: str, market: Market, ledger: Path | None = None) -> None:
@@ -111,7 +111,7 @@ class Vendor:
         ws = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
         await ws.prepare(request)
         self._clients_ever += 1
-        # Only now, for the market may have gone on: nothing may come between the greeting and what follows it.
+        # Only now, for the market may have gone on: nothing may come between the greeting and the rest.
         dialect, now_ns = speaks(self.market), clock.now_ns()
         greeting = dialect.open(request.path, request.query, now_ns)
         client = Client(self._clients_ever, dialect, Socket(request, ws, OUTBOX), ws)

@@ -1,14 +1,18 @@
 """Reading a recorded tape: its counts, gaps and raw frames (floor 3)."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from ..core.errors import StoreError
 from ..core.raw import Direction, RawRecord
-from .schema import COLUMNS, VERSION
+from .schema import VERSION
+
+_GAP = ("recv", "venue", "symbol", "kind", "start", "end", "cause", "healed", "missing")
+_PAGE = 500  #: raw records read at once; while a read lasts, the recorder cannot reuse its log
 
 
 class Store:
@@ -29,44 +33,56 @@ class Store:
             interval = "|| '.' || interval" if table == "bars" else ""
             query = f"SELECT venue || ':' || symbol || '/{kind}' {interval}, count(*) FROM {table} GROUP BY 1"
             for channel, n in self._rows(query):
-                found[str(channel)] = found.get(str(channel), 0) + int(str(n))
+                found[channel] = found.get(channel, 0) + n
         return found
 
     def gaps(self) -> list[dict[str, object]]:
         """The gap ledger: each gap once, as it stands now, oldest first."""
-        columns = [c for c in COLUMNS["gaps"] if c not in ("n", "session", "seq", "ts", "trust", "origin")]
-        names = ", ".join(f'"{c}"' for c in columns)
-        latest: dict[tuple[object, ...], dict[str, object]] = {}
+        names = ", ".join(f'"{column}"' for column in _GAP)
+        latest: dict[tuple[object, ...], dict[str, Any]] = {}
         for row in self._rows(f"SELECT {names} FROM gaps ORDER BY n"):
-            gap = dict(zip(columns, row, strict=True))
+            gap = dict(zip(_GAP, row, strict=True))
             latest[gap["venue"], gap["symbol"], gap["kind"], gap["start"]] = gap
-        return sorted(latest.values(), key=lambda gap: int(str(gap["start"])))
+        return sorted(latest.values(), key=lambda gap: gap["start"])
 
     def raw(self) -> Iterator[RawRecord]:
         """Every raw record, in the order of receiving."""
-        for session, recv_ns, direction, note, payload in self._rows(
-            "SELECT session, recv, direction, note, payload FROM raw ORDER BY n"
-        ):
-            data = payload if isinstance(payload, bytes) else b""
-            yield RawRecord(int(str(session)), int(str(recv_ns)), Direction(str(direction)), data, str(note))
-
-    def _rows(self, query: str) -> Iterator[tuple[object, ...]]:
         for segment in self.segments:
-            yield from _select(segment, query)
+            after = 0
+            while page := self._page(segment, after):
+                for n, session, recv_ns, direction, payload, note in page:
+                    yield RawRecord(session, recv_ns, Direction(direction), payload, note)
+                    after = n
+
+    def _page(self, segment: Path, after: int) -> list[tuple[Any, ...]]:
+        query = "SELECT n, session, recv, direction, payload, note FROM raw WHERE n > ? ORDER BY n LIMIT ?"
+        with _reading(segment) as db:
+            return list(db.execute(query, (after, _PAGE)))
+
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        for segment in self.segments:
+            with _reading(segment) as db:
+                yield from db.execute(query)
 
 
-def _select(segment: Path, query: str) -> Iterator[tuple[object, ...]]:
+@contextmanager
+def _reading(segment: Path) -> Iterator[apsw.Connection]:
     try:
         with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
-            yield from db.execute(query)
+            yield db
     except apsw.Error as error:
         raise StoreError(str(segment), str(error)) from error
 
 
 def _check_version(segment: Path) -> None:
-    [[version]] = _select(segment, "SELECT value FROM meta WHERE key = 'schema_version'")
-    if not isinstance(version, int) or version > VERSION:
-        raise StoreError(str(segment), f"schema version {version} is newer than this livetape's {VERSION}")
+    with _reading(segment) as db:
+        versions = [value for (value,) in db.execute("SELECT value FROM meta WHERE key = 'schema_version'")]
+    if not versions or not isinstance(versions[0], int):
+        raise StoreError(str(segment), "is no segment of a tape: it has no schema version")
+    if versions[0] > VERSION:
+        raise StoreError(
+            str(segment), f"schema version {versions[0]} is newer than this livetape's {VERSION}"
+        )
 
 
 def open_store(directory: str | Path) -> Store:

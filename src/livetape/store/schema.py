@@ -1,120 +1,160 @@
-"""The tables of a journal segment, and how an event becomes a row (floor 3).
+"""The tables of a journal segment, and how records become rows (floor 3).
 
-Every record of a segment, raw or typed, has the next number ``n``, in the order in which it was received; so
-the numbers of all tables together are 1, 2, 3 … without a hole. Times are ns UTC. ``price_text`` is the venue's
-exact text, ``price`` the same as a number for SQL.
+Rule 1: every record of a segment, raw or typed, has the next number ``n``, in the order of recording; so the
+        numbers of all tables together are 1, 2, 3 … without a hole.
+Rule 2: every field of an event has its column, and its text is the venue's own. Beside ``price_text`` there
+        is ``price``, the same as a number for SQL. Times are ns UTC.
+Rule 3: one statement a batch. It travels as JSON, a list of rows for each table, and a trigger deals it out,
+        so that the thread gives Python's lock away, and has to win it back, once and not once a row.
 """
 
-from msgspec import json
+from collections.abc import Sequence
+from functools import lru_cache
 
-from ..core.decimals import Level
-from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+from msgspec import json
+from msgspec.structs import astuple
+
+from ..core.book import Book
+from ..core.events import Bar, BookUpdate, Event, Gap, MarketEvent, Quote, Status, Trade
+from ..core.raw import RawRecord
 
 VERSION = 1
-Row = tuple[object, ...]
+Record = MarketEvent | RawRecord
 
 _COMMON = ("n", "session", "seq", "recv", "ts", "venue", "symbol", "trust", "origin")
+_PROOF = ("method", "depth", "since")
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "raw": ("n", "session", "recv", "direction", "note"),  # and payload, see journal.py
-    "trades": (*_COMMON, "price_text", "size_text", "side", "id"),
-    "quotes": (*_COMMON, "bid_text", "bid_size_text", "ask_text", "ask_size_text", "venue_seq"),
-    "books": (*_COMMON, "snapshot", "venue_first", "venue_last", "bids", "asks", "method", "depth", "since"),
+    "raw": ("n", "session", "recv", "direction", "note", "payload"),
+    "trades": (*_COMMON, "price_text", "size_text", "side", "id", "number", *_PROOF),
+    "quotes": (*_COMMON, "bid_text", "bid_size_text", "ask_text", "ask_size_text", "venue_seq", *_PROOF),
+    "books": (*_COMMON, "snapshot", "venue_first", "venue_last", "checksum", "bids", "asks", *_PROOF),
     "bars": (
         *(*_COMMON, "interval", "start", "open_text", "high_text", "low_text", "close_text", "volume_text"),
-        *("trades", "vwap_text", "closed"),
+        *("trades", "vwap_text", "closed", *_PROOF),
     ),
-    "status": (*_COMMON, "kind", "state", "detail"),
-    "gaps": (*_COMMON, "kind", "start", "end", "cause", "healed", "missing"),
+    "status": (*_COMMON, "kind", "state", "detail", *_PROOF),
+    "gaps": (*_COMMON, "kind", "start", "end", "cause", "healed", "missing", *_PROOF),
 }
-_TYPES = {
-    **dict.fromkeys(("n",), "INTEGER PRIMARY KEY"),
-    **dict.fromkeys(
-        (
-            "session",
-            "seq",
-            "recv",
-            "ts",
-            "venue_seq",
-            "venue_first",
-            "venue_last",
-            "snapshot",
-            "depth",
-            "since",
-        )
-        + ("start", "end", "trades", "closed", "missing"),
-        "INTEGER",
-    ),
+_KIND: dict[type[Event], str] = {
+    Trade: "trades",
+    Quote: "quotes",
+    BookUpdate: "books",
+    Bar: "bars",
+    Status: "status",
+    Gap: "gaps",
 }
+_INTEGERS = {
+    *("session", "seq", "recv", "ts", "number", "venue_seq", "venue_first", "venue_last", "checksum"),
+    *("snapshot", "start", "end", "trades", "closed", "missing", "depth", "since"),
+}
+#: The event's field, where the column has another name.
+_FIELD = {
+    "recv": "recv_ns",
+    "ts": "venue_ns",
+    "start": "start_ns",
+    "end": "end_ns",
+    "venue_first": "first",
+    "venue_last": "last",
+    "since": "since_ns",
+}
+_NAME = {"n": 0, "venue": 1, "symbol": 2, "kind": 3}  # what stands before the event's own fields
 
 
 def create_statements() -> list[str]:
     """The SQL that makes an empty segment."""
     statements = ["CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"]
     for table, columns in COLUMNS.items():
-        declared = [f'"{c}" {_TYPES.get(c, "TEXT")}' for c in columns]
-        if table == "raw":
-            declared.append("payload BLOB")
+        declared = [f'"{column}" {_type(column)}' for column in columns]
         declared += [
-            f"{c.removesuffix('_text')} REAL AS (CAST({c} AS REAL)) VIRTUAL"
-            for c in columns
-            if c.endswith("_text")
+            f"{column.removesuffix('_text')} REAL AS (CAST({column} AS REAL)) VIRTUAL"
+            for column in columns
+            if column.endswith("_text")
         ]
         statements.append(f"CREATE TABLE {table} ({', '.join(declared)}) STRICT")
-    statements.append(
-        "CREATE VIEW book_levels AS"
-        " SELECT n, session, seq, recv, venue, symbol, trust, snapshot, 'bid' AS side,"
-        " l.value ->> 0 AS price_text, l.value ->> 1 AS size_text FROM books, json_each(bids) AS l UNION ALL"
-        " SELECT n, session, seq, recv, venue, symbol, trust, snapshot, 'ask',"
-        " l.value ->> 0, l.value ->> 1 FROM books, json_each(asks) AS l"
+    sides = (
+        f"SELECT n, session, seq, recv, venue, symbol, trust, snapshot, '{side}' AS side,"
+        f" l.value ->> 0 AS price_text, l.value ->> 1 AS size_text FROM books, json_each({side}s) AS l"
+        for side in ("bid", "ask")
     )
+    statements.append(f"CREATE VIEW book_levels AS {' UNION ALL '.join(sides)}")
     return statements
 
 
-def insert_statement(table: str) -> str:
-    """One statement that inserts a whole batch, given as a JSON array of rows; raw payloads as one blob."""
+def inbox_statements() -> list[str]:
+    """The SQL that gives a writing connection its ``inbox``, where ``INSERT_BATCH`` puts a batch."""
+    columns = ", ".join(f"NULL AS {column}" for column in (*COLUMNS, "payloads"))
+    inserts = "; ".join(map(_insert, COLUMNS))
+    return [
+        f"CREATE TEMP VIEW inbox AS SELECT {columns}",
+        f"CREATE TEMP TRIGGER deal INSTEAD OF INSERT ON inbox BEGIN {inserts}; END",
+    ]
+
+
+INSERT_BATCH = f"INSERT INTO inbox VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"
+
+
+def batch_values(first: int, records: Sequence[Record]) -> list[str | bytes | None]:
+    """What ``INSERT_BATCH`` inserts: ``records`` with the numbers from ``first``.
+
+    Raises ValueError or TypeError when one of them cannot be written.
+    """
+    rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in COLUMNS}
+    payloads: list[bytes] = []
+    at = 1  # SQL counts bytes from 1
+    for n, record in enumerate(records, first):
+        if isinstance(record, RawRecord):
+            size = len(record.payload)
+            rows["raw"].append((n, record.session, record.recv_ns, record.direction, record.note, at, size))
+            payloads.append(record.payload)
+            at += size
+        else:
+            rows[_KIND[type(record)]].append((n, *_names(record.channel), *astuple(record)))
+    texts = (_encode(some).decode() if some else None for some in rows.values())
+    return [*texts, b"".join(payloads)]
+
+
+def _type(column: str) -> str:
+    if column == "n":
+        return "INTEGER PRIMARY KEY"
+    return "INTEGER" if column in _INTEGERS else "BLOB" if column == "payload" else "TEXT"
+
+
+def _insert(table: str) -> str:
     columns = COLUMNS[table]
-    values = [f"value ->> {i}" for i in range(len(columns))]
-    names = [f'"{c}"' for c in columns]
+    names = ", ".join(f'"{column}"' for column in columns)
     if table == "raw":
-        at = len(columns)
-        names.append("payload")
-        values.append(f"substr(?2, 1 + (value ->> {at}), value ->> {at + 1})")
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} FROM json_each(?1)"
+        values = [f"value ->> {i}" for i in range(5)]
+        values.append("iif(value ->> 6, substr(new.payloads, value ->> 5, value ->> 6), x'')")
+    else:
+        [kind] = [kind for kind, name in _KIND.items() if name == table]
+        values = [_source(column, kind.__struct_fields__) for column in columns]
+    return f"INSERT INTO {table} ({names}) SELECT {', '.join(values)} FROM jsonb_each(new.{table})"
 
 
-def row_of(event: MarketEvent) -> tuple[str, Row]:
-    """The table of ``event``, and its row without the leading ``n``."""
-    common = (
-        event.session,
-        event.seq,
-        event.recv_ns,
-        event.venue_ns,
-        event.venue,
-        event.symbol,
-        event.trust,
-        event.origin,
-    )
-    match event:
-        case Trade():
-            return "trades", (*common, event.price_text, event.size_text, event.side, event.id)
-        case Quote():
-            prices = (event.bid_text, event.bid_size_text, event.ask_text, event.ask_size_text)
-            return "quotes", (*common, *prices, event.venue_seq)
-        case BookUpdate(proof=p):
-            proof = (p.method, p.depth, p.since_ns) if p else (None, None, None)
-            levels = (_levels(event.bids), _levels(event.asks))
-            return "books", (*common, int(event.snapshot), event.first, event.last, *levels, *proof)
-        case Bar():
-            texts = (event.open_text, event.high_text, event.low_text, event.close_text, event.volume_text)
-            closed = None if event.closed is None else int(event.closed)
-            interval = event.kind.removeprefix("bar.")
-            return "bars", (*common, interval, event.start_ns, *texts, event.trades, event.vwap_text, closed)
-        case Status():
-            return "status", (*common, event.kind, event.state, event.detail)
-        case Gap():
-            bounds = (event.start_ns, event.end_ns)
-            return "gaps", (*common, event.kind, *bounds, event.cause, event.healed, event.missing)
+def _source(column: str, fields: tuple[str, ...]) -> str:
+    """The SQL that finds ``column`` in a JSON row: ``n``, the channel's names, then an event's ``fields``."""
+    if column in _NAME:
+        return f"value ->> {_NAME[column]}"
+    if column == "interval":
+        return f"substr(value ->> {_NAME['kind']}, {len('bar.') + 1})"
+    if column in _PROOF:
+        return f"value ->> '$[{len(_NAME) + fields.index('proof')}].{_FIELD.get(column, column)}'"
+    at = len(_NAME) + fields.index(_FIELD.get(column, column))
+    return f"value {'->' if column in ('bids', 'asks') else '->>'} {at}"
 
 
-def _levels(levels: list[Level]) -> str:
-    return json.encode(levels).decode()
+@lru_cache(maxsize=100_000)
+def _names(channel: str) -> tuple[str, str, str]:
+    """The venue, symbol and kind of ``channel``, which may be just a venue."""
+    venue, _, rest = channel.partition(":")
+    symbol, _, kind = rest.partition("/")
+    return venue, symbol, kind
+
+
+def _skip(value: object) -> None:
+    """A book update refers to its book, which is no data of its own."""
+    if not isinstance(value, Book):
+        raise TypeError(f"{type(value).__name__} cannot be recorded")
+
+
+_encode = json.Encoder(enc_hook=_skip).encode

@@ -1,0 +1,69 @@
+"""Adapters are found by module name, then by entry point."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from livetape.adapters import find, venues
+from livetape.core.errors import ConfigError
+from livetape.core.events import Trade
+from livetape.core.instruments import Channel
+from livetape.core.session import Session
+
+ACME = """
+from livetape.core.adapter import Adapter
+from livetape.core.events import Trade
+
+class Acme(Adapter):
+    venue = "acme"
+    title = "Acme Exchange"
+    ws_url = "wss://stream.acme.example"
+    rest_url = "https://acme.example"
+    kinds = frozenset({"trade"})
+
+    def subscribe(self, channels):
+        return [b"listen " + channel.symbol.encode() for channel in channels]
+
+    def unsubscribe(self, channels):
+        return [b"forget " + channel.symbol.encode() for channel in channels]
+
+    def parse(self, frame):
+        symbol, price, size = frame.decode().split()
+        yield Trade(f"acme:{symbol}/trade", None, price, size, None, None)
+"""
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme_tape.py").write_text(ACME)
+    info = tmp_path / "acme_tape-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-tape\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[livetape.adapters]\nacme = acme_tape:Acme\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "acme_tape", raising=False)
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_venue_of_another_package_works_like_ours() -> None:
+    assert "acme" in venues()
+    session = Session(find("acme")())
+    session.want([Channel("acme", "BTC-USD", "trade")], 1)
+    session.connected(1)
+    events = session.receive(b"BTC-USD 63004.90 0.5", 2)
+    assert [e.price_text for e in events if isinstance(e, Trade)] == ["63004.90"]
+
+
+def test_an_unknown_venue_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"unknown venue 'krakn'; did you mean kraken\?"):
+        find("krakn")
+    with pytest.raises(ConfigError, match="gemini has no API 'v7'; did you mean v1"):
+        find("gemini", "v7")
+
+
+def test_a_venue_may_have_several_apis_and_is_listed_once() -> None:
+    assert find("gemini").title != find("gemini", "v1").title
+    assert find("gemini", "v1").venue == "gemini"
+    assert [name for name in venues() if name.startswith("gemini")] == ["gemini"]
+    assert find("binance_us").venue == "binance_us"

@@ -1,0 +1,120 @@
+"""Runs what the documentation tells people to type, against simulated vendors, in little time."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+from .markdown import ROOT, Block, commands
+
+PATIENCE_S = 20
+SECONDS = "1.2"  #: instead of a longer ``--duration``
+RATE = "5"  #: how much busier than usual the simulated vendors are
+DOCUMENTED_GATEWAY = "127.0.0.1:8765"
+#: What may stand in a shell block and is not run: it is about this machine, or a program that is run as a block.
+NOT_OURS = ("export", "python", "cd", "git", "pip")
+#: Runs a program that has no end of its own: its streams are stopped from outside until it ends.
+_DRIVER = """
+import sys, threading, time
+
+def end():
+    while True:
+        time.sleep(1.2)
+        for thing in list(program.values()):
+            if type(thing).__name__ == "Stream":
+                thing.stop()
+
+program = {"__name__": "__main__"}
+threading.Thread(target=end, daemon=True).start()
+with open(sys.argv[1]) as file:
+    exec(compile(file.read(), sys.argv[1], "exec"), program)
+for name, thing in list(program.items()):
+    if name.startswith("test_"):
+        thing()
+"""
+_BIN = str(Path(sys.executable).parent)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a user whose home is ``home``, with the ``livetape`` of this interpreter."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVETAPE_")}
+    path = os.pathsep.join([_BIN, os.environ["PATH"]])
+    return kept | {"HOME": str(home), "PATH": path, "NO_COLOR": "1", "COLUMNS": "200", "NO_PROXY": "*"}
+
+
+@contextmanager
+def livetape(*arguments: str, env: dict[str, str]) -> Iterator["Popen[str]"]:
+    """The command as a process that is ended with the context."""
+    process = Popen([_BIN + "/livetape", *arguments], env=env, stdout=PIPE, stderr=PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def line_with(process: "Popen[str]", part: str, *, of_stderr: bool = False) -> str:
+    """The next line of output that has ``part`` in it."""
+    stream = process.stderr if of_stderr else process.stdout
+    assert stream is not None
+    for line in stream:
+        if part in line:
+            return line.strip()
+    raise AssertionError(f"no {part!r} before the end")
+
+
+class User:
+    """Somebody who types the blocks of one page, one after another, in a directory of their own."""
+
+    def __init__(self, directory: Path, env: dict[str, str], gateway: str) -> None:
+        self.directory, self._env, self._gateway = directory, env, gateway
+        self._programs = 0
+
+    def follow(self, block: Block) -> None:
+        """Save the block, run its commands, or run it as a program."""
+        if block.file:
+            (self.directory / block.file).write_text(block.text)
+        if block.language == "sh" and "no-run" not in block.words:
+            for command in commands(block):
+                self._type(command)
+        elif block.language == "python":
+            self._run_program(block)
+
+    def _type(self, command: str) -> None:
+        word, _, rest = command.partition(" ")
+        if word == "make":
+            makefile = (ROOT / "Makefile").read_text()
+            target = rest.split()[0]
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"no target {target!r}"
+        elif word == "livetape":
+            self._check(["sh", "-c", shortened(command)], command, wants_output=False)
+        else:
+            assert word in NOT_OURS, f"do not know how to test {command!r}"
+
+    def _run_program(self, block: Block) -> None:
+        self._programs += 1
+        path = self.directory / (block.file or f"program{self._programs}.py")
+        path.write_text(block.text.replace(DOCUMENTED_GATEWAY, self._gateway))
+        wants_output = "print(" in block.text
+        self._check([sys.executable, "-c", _DRIVER, path.name], block.text, wants_output=wants_output)
+
+    def _check(self, arguments: list[str], what: str, *, wants_output: bool) -> None:
+        done = subprocess.run(
+            arguments, cwd=self.directory, env=self._env, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+        assert done.returncode == 0, f"{what}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, f"{what}\n{done.stderr}"
+        assert done.stdout or not wants_output, f"{what}\nprinted nothing"
+
+
+def shortened(command: str) -> str:
+    """``command`` for a moment only, and on ports that are free."""
+    command = re.sub(r"--duration [\d.]+", f"--duration {SECONDS}", command)
+    command = re.sub(r"--port \d+", "--port 0", command)
+    if re.match(r"livetape (up|demo)\b", command) and "--port" not in command:
+        command += " --port 0"
+    return command.replace("ws://127.0.0.1:9400", "$LIVETAPE_KRAKEN_WS_URL")

@@ -1,0 +1,66 @@
+"""A disk for SQLite that can be full, slow, or lose its power."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+
+class Disk(apsw.VFS):
+    """While it is in use, every database opened is on it. Underneath is the real one."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.write_s = 0.0  #: how long a write takes
+        self.syncs = 0
+        self._safe: dict[Path, bytes] = {}
+        self.real = apsw.vfs_names()[0]
+        super().__init__("test-disk", self.real, makedefault=True)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return DiskFile(self, name, flags)
+
+    def xDelete(self, name: str, sync_directory: bool) -> None:
+        super().xDelete(name, sync_directory)
+        self._safe.pop(Path(name), None)
+
+    def keep(self, path: Path) -> None:
+        """From now on a power cut leaves ``path`` as it is now."""
+        self._safe[path] = path.read_bytes()
+
+    def after_power_cut(self, directory: Path) -> None:
+        """Put into ``directory`` what the disk would still hold if the power went now."""
+        for path, content in dict(self._safe).items():
+            (directory / path.name).write_bytes(content)
+
+
+class DiskFile(apsw.VFSFile):
+    def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+        self._disk = disk
+        self._path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        if self._path.is_file():
+            disk.keep(self._path)
+        super().__init__(disk.real, name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        if self._disk.full:
+            raise apsw.FullError("no space left on the test's disk")
+        if self._disk.write_s:
+            time.sleep(self._disk.write_s)
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        super().xSync(flags)
+        self._disk.syncs += 1
+        self._disk.keep(self._path)
+
+
+@contextmanager
+def disk() -> Iterator[Disk]:
+    made = Disk()
+    try:
+        yield made
+    finally:
+        made.unregister()
