@@ -1,16 +1,20 @@
-"""What the documentation tells people to type is typed: every command, every program, every example."""
+"""What the documentation tells people to type is typed: every command, every program, every example.
+
+All pages at the same time, each in a directory of its own, from the top to the bottom.
+"""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from .markdown import ROOT, Block, blocks, pages
-from .running import DOCUMENTED_GATEWAY, RATE, User, environment, line_with, livetape
+from .running import RATE, User, environment, line_with, livetape, problem
 
 VENDORS = ("kraken", "gemini")
 
@@ -19,7 +23,12 @@ def is_run(block: Block) -> bool:
     return bool(block.file) or block.language in ("sh", "python")
 
 
-TESTED = [page for page in pages() if any(map(is_run, blocks(page)))]
+#: The longest first, so that none is left over at the end.
+TESTED = sorted(
+    [page for page in pages() if any(map(is_run, blocks(page)))],
+    key=lambda page: -len(page.read_text()),
+)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +50,28 @@ def gateway(env: dict[str, str]) -> Iterator[str]:
         yield said.partition("http://")[2].partition(";")[0]
 
 
-@pytest.mark.parametrize("page", TESTED, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_and_programs_of_a_page_do_what_it_says(
-    page: Path, env: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+def test_the_commands_programs_and_examples_do_what_the_pages_say(
+    env: dict[str, str], gateway: str, tmp_path: Path
 ) -> None:
-    host = request.getfixturevalue("gateway") if DOCUMENTED_GATEWAY in page.read_text() else ""
-    user = User(tmp_path, env, host)
-    for block in blocks(page):
-        try:
-            user.follow(block)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            pytest.fail(f"{page.relative_to(ROOT)}:{block.line}: {error}", pytrace=False)
+    def page(path: Path) -> list[str]:
+        user = User(directory_for(path), env, gateway)
+        return [f"{path}:{block.line}: {said}" for block in blocks(path) for said in user.follow(block)]
 
+    def example(path: Path) -> list[str]:
+        said = problem(
+            [sys.executable, str(path), "--seconds", "1.5"], directory_for(path), env, silent=False
+        )
+        return [f"{path}: {said}"] if said else []
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example_shows_something_and_ends(example: Path, env: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, example, "--seconds", "1.5"],
-        **{"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "timeout": 20},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+    def directory_for(path: Path) -> Path:
+        directory = tmp_path / "-".join(path.relative_to(ROOT).parts)
+        directory.mkdir()
+        return directory
+
+    with ThreadPoolExecutor(6) as pool:  # they mostly wait
+        tried = [pool.submit(page, path) for path in TESTED] + [pool.submit(example, path) for path in EXAMPLES]
+    problems = [said for each in tried for said in each.result()]
+    assert not problems, "\n\n".join(problems)
 
 
 def test_the_venue_of_the_guide_is_found_as_an_entry_point(env: dict[str, str], tmp_path: Path) -> None:
