@@ -12,8 +12,7 @@ from subprocess import PIPE, Popen
 from .markdown import ROOT, Block, commands
 
 PATIENCE_S = 20
-SECONDS = "1"  #: instead of a longer ``--duration``
-RATE = "3"  #: how much busier than usual the simulated vendors are
+SECONDS = "0.8"  #: instead of a longer ``--duration``
 DOCUMENTED_GATEWAY = "127.0.0.1:8765"
 #: What may stand in a shell block and is not run: it is about this machine, or a program that is run as a block.
 NOT_OURS = ("export", "python", "cd", "git", "pip")
@@ -109,7 +108,8 @@ class User:
     def _type(self, command: str) -> str:
         word, _, rest = command.partition(" ")
         if word == "livetape":
-            return problem(["sh", "-c", shortened(command)], self.directory, self._env, silent=True)
+            command = shortened(command).replace(DOCUMENTED_GATEWAY, self._gateway)
+            return problem(["sh", "-c", command], self.directory, self._env, silent=True)
         if word == "make":
             target = rest.split()[0]
             known = re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .markdown import ROOT, Block, blocks, pages
-from .running import RATE, User, environment, line_with, livetape, problem
+from .running import User, environment, line_with, livetape, problem
 
 VENDORS = ("kraken", "gemini")
 
@@ -35,7 +35,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a user who has started the simulated vendors."""
     user = environment(tmp_path_factory.mktemp("home"))
-    with livetape("simulate", *VENDORS, "--port", "0", "--rate", RATE, env=user) as simulation:
+    with livetape("simulate", *VENDORS, "--port", "0", env=user) as simulation:
         for _ in VENDORS:
             name, _, value = line_with(simulation, "export ").removeprefix("export ").partition("=")
             user[name] = value
@@ -58,9 +58,7 @@ def test_the_commands_programs_and_examples_do_what_the_pages_say(
         return [f"{path}:{block.line}: {said}" for block in blocks(path) for said in user.follow(block)]
 
     def example(path: Path) -> list[str]:
-        said = problem(
-            [sys.executable, str(path), "--seconds", "1.5"], directory_for(path), env, silent=False
-        )
+        said = problem([sys.executable, str(path), "--seconds", "1"], directory_for(path), env, silent=False)
         return [f"{path}: {said}"] if said else []
 
     def directory_for(path: Path) -> Path:
@@ -69,7 +67,9 @@ def test_the_commands_programs_and_examples_do_what_the_pages_say(
         return directory
 
     with ThreadPoolExecutor(6) as pool:  # they mostly wait
-        tried = [pool.submit(page, path) for path in TESTED] + [pool.submit(example, path) for path in EXAMPLES]
+        tried = [pool.submit(page, path) for path in TESTED] + [
+            pool.submit(example, path) for path in EXAMPLES
+        ]
     problems = [said for each in tried for said in each.result()]
     assert not problems, "\n\n".join(problems)
 

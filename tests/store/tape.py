@@ -1,7 +1,7 @@
 """What the tests of the store share: events and raw records to write, and their way back from the rows."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -90,54 +90,47 @@ def numbers(segment: Path) -> list[int]:
     return [n for (n,) in select(segment, f"SELECT n FROM ({union}) ORDER BY n")]
 
 
-def events(segment: Path) -> Iterator[MarketEvent]:
+def events(segment: Path) -> list[MarketEvent]:
     """The events of a segment, made again from its rows alone, in the order of recording."""
-    found = []
-    for table in COLUMNS:
-        if table != "raw":
-            names = ", ".join(f'"{column}"' for column in COLUMNS[table])
-            for row in select(segment, f"SELECT {names} FROM {table}"):
-                found.append((table, dict(zip(COLUMNS[table], row, strict=True))))
-    for table, row in sorted(found, key=lambda item: item[1]["n"]):
-        yield _event(table, row)
+    found: list[tuple[int, MarketEvent]] = []
+    for table, kind in KINDS.items():
+        names = ", ".join(f'"{column}"' for column in COLUMNS[table])
+        for values in select(segment, f"SELECT {names} FROM {table}"):
+            row = dict(zip(COLUMNS[table], values, strict=True))
+            found.append((row["n"], _event(kind, row)))
+    return [event for _, event in sorted(found, key=lambda item: item[0])]
 
 
-def _event(table: str, row: dict[str, Any]) -> MarketEvent:
+KINDS: dict[str, Callable[..., MarketEvent]] = {
+    "trades": Trade,
+    "quotes": Quote,
+    "books": BookUpdate,
+    "bars": Bar,
+    "status": Status,
+    "gaps": Gap,
+}
+FIELDS = {"recv": "recv_ns", "ts": "venue_ns", "start": "start_ns", "end": "end_ns"}
+FIELDS |= {"venue_first": "first", "venue_last": "last"}
+_KIND: dict[object, str] = {Trade: "trade", Quote: "quote", BookUpdate: "book"}
+_READ: dict[str, Callable[[Any], object]] = {
+    "trust": Trust,
+    "origin": Origin,
+    "snapshot": bool,
+    "closed": lambda closed: None if closed is None else bool(closed),
+    "bids": lambda text: json.decode(text, type=list[tuple[str, str]]),
+    "asks": lambda text: json.decode(text, type=list[tuple[str, str]]),
+}
+
+
+def _event(kind: Callable[..., MarketEvent], row: dict[str, Any]) -> MarketEvent:
     take = row.pop
-    proof = (take("method"), take("depth"), take("since"))
-    common = {
-        "recv_ns": take("recv"),
-        "session": take("session"),
-        "seq": take("seq"),
-        "trust": Trust(take("trust")),
-        "origin": Origin(take("origin")),
-        "proof": None if proof[0] is None else Proof(*proof),
-        "venue_ns": take("ts"),
-    }
-    kind = {"trades": "trade", "quotes": "quote", "books": "book"}.get(table, row.get("kind"))
-    if table == "bars":
-        kind = f"bar.{take('interval')}"
-    row.pop("kind", None)
-    channel = f"{row['venue']}:{row['symbol']}/{kind}" if row["symbol"] else row["venue"]
-    for column in ("n", "venue", "symbol"):
-        del row[column]
-    match table:
-        case "trades":
-            return Trade(channel, **common, **row)
-        case "quotes":
-            return Quote(channel, **common, **row)
-        case "books":
-            levels = {side: json.decode(take(side), type=list[tuple[str, str]]) for side in ("bids", "asks")}
-            first, last = take("venue_first"), take("venue_last")
-            return BookUpdate(
-                channel, **common, **levels, first=first, last=last, snapshot=bool(take("snapshot")), **row
-            )
-        case "bars":
-            closed = take("closed")
-            row |= {"start_ns": take("start"), "closed": None if closed is None else bool(closed)}
-            return Bar(channel, **common, **row)
-        case "status":
-            return Status(channel, **common, **row)
-        case "gaps":
-            return Gap(channel, **common, start_ns=take("start"), end_ns=take("end"), **row)
-    raise AssertionError(table)
+    take("n")
+    venue, symbol, method, depth, since = map(take, ("venue", "symbol", "method", "depth", "since"))
+    name = f"bar.{take('interval')}" if kind is Bar else take("kind", None) or _KIND.get(kind)
+    read = {column: _READ[column](row[column]) if column in _READ else row[column] for column in row}
+    fields: dict[str, Any] = {FIELDS.get(column, column): value for column, value in read.items()}
+    return kind(
+        channel=f"{venue}:{symbol}/{name}" if symbol else venue,
+        proof=None if method is None else Proof(method, depth, since),
+        **fields,
+    )

@@ -193,8 +193,7 @@ class Binance(Adapter):
         channels = self._asked.pop(envelope.id, []) if isinstance(envelope.id, int) else []
         if envelope.msg or envelope.error is not UNSET:
             reason = envelope.msg or bytes(envelope.error or b"").decode()
-            symbols = {Channel.parse(name).symbol for name in channels}
-            return [Denied(reason, symbol) for symbol in symbols] or [Denied(reason)]
+            return [Denied(reason, tuple(channels))]
         if envelope.data is not UNSET and b'"serverShutdown"' in bytes(envelope.data):
             return [Closing("the server announced its restart")]
         return [Ack(name) for name in channels] or [Heartbeat()]

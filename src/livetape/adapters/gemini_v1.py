@@ -105,6 +105,7 @@ class GeminiV1(Adapter):
 
     def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
+        self._chosen = {name: value for name, value in self.options.items() if name in PARAMETERS}
         self._top_only = bool(self.options.get("top_of_book"))
         if self._top_only:
             self.guarantees = {**self.guarantees, "book": Guarantee("socket_sequence", 1)}
@@ -124,8 +125,8 @@ class GeminiV1(Adapter):
             "offers": "book" in kinds,
             "trades": "trade" in kinds,
         }
-        chosen = {name: self.options.get(name, wanted.get(name, False)) for name in PARAMETERS}
-        query = urlencode({name: "true" for name, on in chosen.items() if on})
+        on = {name: wanted[name] for name in PARAMETERS if wanted.get(name)} | self._chosen
+        query = urlencode({name: "true" if on[name] else "false" for name in PARAMETERS if name in on})
         return f"{ws_url.rstrip('/')}/{channels[0].symbol.replace('-', '').lower()}?{query}"
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:

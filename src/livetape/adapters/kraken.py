@@ -23,6 +23,7 @@ from ..core.instruments import Channel, Instrument, interval_ns, unified
 from ..core.times import SECOND, ns_of
 
 DEPTHS = (10, 25, 100, 500, 1000)  # the venue refuses any other
+REMEMBERED = 1000  # requests whose channels are remembered, in case they are refused
 MINUTE = 60 * SECOND
 
 
@@ -167,6 +168,8 @@ class Kraken(Adapter):
             offered = [str(depth) for depth in DEPTHS]
             raise ConfigError(f"book depth {wanted!r} is not offered", where="kraken", allowed=offered)
         self.depth = next(depth for depth in DEPTHS if depth >= wanted)
+        self._asked: dict[int, list[str]] = {}  # channels by the id of the request
+        self._ids = 0
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
         return self._requests("subscribe", channels)
@@ -207,10 +210,14 @@ class Kraken(Adapter):
         wanted: dict[str, list[str]] = {}
         for channel in channels:
             wanted.setdefault(channel.kind, []).append(channel.symbol.replace("-", "/"))
-        return [
-            json.encode({"method": method, "params": self._params(kind, method) | {"symbol": symbols}})
-            for kind, symbols in wanted.items()
-        ]
+        return [self._request(method, kind, symbols) for kind, symbols in wanted.items()]
+
+    def _request(self, method: str, kind: str, symbols: list[str]) -> bytes:
+        self._ids += 1
+        self._asked[self._ids] = [_name(native, kind) for native in symbols]
+        self._asked.pop(self._ids - REMEMBERED, None)
+        params = self._params(kind, method) | {"symbol": symbols}
+        return json.encode({"method": method, "params": params, "req_id": self._ids})
 
     def _params(self, kind: str, method: str) -> dict[str, object]:
         params: dict[str, object] = {"channel": _CHANNEL[kind]}
@@ -224,13 +231,21 @@ class Kraken(Adapter):
 
     def _answer(self, reply: Reply) -> Iterator[Message]:
         if not reply.success and reply.method == "subscribe":
-            yield Denied(reply.error or "subscription refused", unified(reply.symbol))
+            yield Denied(reply.error or "subscription refused", self._refused(reply))
         elif reply.method == "subscribe" and (result := reply.result) is not None:
             self.depth = result.depth or self.depth  # what the venue confirms counts
             kind = _BAR[result.interval] if result.channel == "ohlc" else _KIND.get(result.channel, "")
             yield Ack(_name(result.symbol, kind))
         else:
             yield Heartbeat()
+
+    def _refused(self, reply: Reply) -> tuple[str, ...]:
+        """The channels asked for by that request, of its symbol alone where it names one."""
+        of_symbol = {_name(reply.symbol, kind) for kind in self.kinds}
+        asked = self._asked.get(reply.req_id or 0)
+        if asked is None:
+            return tuple(of_symbol) if reply.symbol else ()
+        return tuple(name for name in asked if not reply.symbol or name in of_symbol)
 
 
 _KIND = {"book": "book", "trade": "trade", "ticker": "quote"}

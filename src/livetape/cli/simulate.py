@@ -26,6 +26,8 @@ class Options(Struct, frozen=True):
 
 async def serve(options: Options, stop: asyncio.Event) -> int:
     """Serve each venue on a port of its own until ``stop``."""
+    if options.ledger is not None:
+        _check_writable(options.ledger)
     async with AsyncExitStack() as stack:
         for n, venue in enumerate(options.venues):
             vendor = make_vendor(venue, options.seed, options.rate, options.ledger)
@@ -40,6 +42,13 @@ async def serve(options: Options, stop: asyncio.Event) -> int:
         sys.stderr.write("simulated vendors are up; Ctrl-C ends them\n")
         await stop.wait()
     return 0
+
+
+def _check_writable(ledger: Path) -> None:
+    try:
+        ledger.open("ab").close()
+    except OSError as error:
+        raise ConfigError(f"{ledger} cannot be written: {error.strerror}", where="--ledger") from error
 
 
 def make_vendor(venue: str, seed: int, rate: float = 1.0, ledger: Path | None = None) -> Vendor:

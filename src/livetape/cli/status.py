@@ -11,7 +11,7 @@ from ..core.times import iso
 
 
 def print_status(url: str, *, as_json: bool) -> None:
-    """Every connection and channel of a running gateway. Raises ConnectError when there is none at ``url``."""
+    """Every connection and channel of the gateway at ``url``. Raises ConnectError when there is none."""
     body = asyncio.run(_fetch(f"{url.rstrip('/')}/v1/status"))
     if as_json:
         sys.stdout.buffer.write(body + b"\n")

@@ -208,10 +208,10 @@ class Ack(Struct, frozen=True, gc=False):
 
 
 class Denied(Struct, frozen=True, gc=False):
-    """The venue refused a unified ``symbol``; without one it does not say which."""
+    """The venue refused ``channels``; with none named, it does not say which."""
 
     reason: str
-    symbol: str = ""
+    channels: tuple[str, ...] = ()
 
 
 class Heartbeat(Struct, frozen=True, gc=False):

@@ -192,8 +192,9 @@ class Session:
         return self._take()
 
     def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
-        """The venue will not give the snapshot of ``symbol``."""
-        self._on_denied(reason, symbol, now_ns)
+        """The venue will not give the snapshot of ``symbol``: it does not know it."""
+        names = [name for name, state in self.channels.items() if state.channel.symbol == symbol]
+        self._on_denied(reason, names, now_ns)
         return self._take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
@@ -227,8 +228,8 @@ class Session:
                 return self._on_counter(n, now_ns)
             case Ack(channel=channel):
                 self._on_ack(channel, now_ns)
-            case Denied(reason=reason, symbol=symbol):
-                self._on_denied(reason, symbol, now_ns)
+            case Denied(reason=reason, channels=channels):
+                self._on_denied(reason, channels, now_ns)
             case Closing(reason=reason):
                 self._effects.append(Close(reason))
         return True
@@ -306,10 +307,10 @@ class Session:
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._fetch(state)
 
-    def _on_denied(self, reason: str, symbol: str, now_ns: int) -> None:
-        """Without a symbol the refusal is of whatever has not spoken yet."""
-        states = self.channels.values()
-        refused = [s for s in states if (s.channel.symbol == symbol if symbol else not s.heard_ns)]
+    def _on_denied(self, reason: str, names: Sequence[str], now_ns: int) -> None:
+        """Without names the refusal is of whatever has not spoken yet."""
+        states = self.channels
+        refused = [states[n] for n in names if n in states] or [s for s in states.values() if not s.heard_ns]
         for state in refused:
             state.expected_ns = None
             state.trust, state.cause = Trust.STALE, reason

@@ -1,0 +1,133 @@
+"""Reading a tape: what is refused, what is counted, how gaps are merged."""
+
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from livetape import open_store
+from livetape.core.errors import StoreError
+from livetape.core.events import Gap
+from livetape.store.journal import Journal
+from livetape.store.schema import VERSION
+
+from .tape import NOW, SAMPLES, frame, trade, until
+
+
+def tape(directory: Path) -> Path:
+    journal = Journal(directory)
+    for event in SAMPLES:
+        journal.record(event)
+    journal.close()
+    return journal.path
+
+
+def alter(segment: Path, statement: str) -> None:
+    with closing(apsw.Connection(str(segment))) as db:
+        db.execute(statement)
+
+
+def test_an_empty_directory_is_no_tape(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no recorded tape here") as caught:
+        open_store(tmp_path)
+    assert caught.value.exit_code == 6
+
+
+def test_a_newer_schema_is_refused_by_name(tmp_path: Path) -> None:
+    alter(tape(tmp_path), f"UPDATE meta SET value = {VERSION + 1} WHERE key = 'schema_version'")
+    with pytest.raises(
+        StoreError, match=f"schema version {VERSION + 1} is newer than this livetape's {VERSION}"
+    ):
+        open_store(tmp_path)
+
+
+def test_one_newer_segment_among_older_ones_is_refused_too(tmp_path: Path) -> None:
+    tape(tmp_path)
+    alter(tape(tmp_path), f"UPDATE meta SET value = {VERSION + 1} WHERE key = 'schema_version'")
+    with pytest.raises(StoreError, match="newer"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM meta", "UPDATE meta SET value = 'x'", "DROP TABLE meta"])
+def test_a_database_that_is_no_segment_is_refused(tmp_path: Path, statement: str) -> None:
+    alter(tape(tmp_path), statement)
+    with pytest.raises(StoreError, match=r"no segment|no such table"):
+        open_store(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    tape(tmp_path).write_bytes(b"no database at all, but long enough to have a header" * 20)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(tmp_path)
+
+
+def test_counts_are_of_data_by_channel_over_all_segments(tmp_path: Path) -> None:
+    tape(tmp_path)
+    tape(tmp_path)
+    assert open_store(tmp_path).counts() == {
+        "kraken:BTC-USD/trade": 2,
+        "gemini:ETH-USD/quote": 2,
+        "kraken:BTC-USD/book": 2,
+        "kraken:BTC-USD/bar.1m": 2,
+    }
+
+
+def test_each_gap_is_found_once_as_it_stands_now_and_the_oldest_first(tmp_path: Path) -> None:
+    book, trades = "kraken:BTC-USD/book", "kraken:BTC-USD/trade"
+    journal = Journal(tmp_path)
+    journal.record(Gap(book, NOW + 5, None, "silent", recv_ns=NOW + 6))
+    journal.record(Gap(trades, NOW + 1, None, "silent", recv_ns=NOW + 6))
+    journal.record(Gap(book, NOW + 5, NOW + 9, "silent", "snapshot", recv_ns=NOW + 9))
+    journal.record(Gap(book, NOW + 20, None, "checksum", recv_ns=NOW + 21))
+    journal.record(Gap("kraken", NOW + 7, NOW + 8, "maintenance", missing=3, recv_ns=NOW + 8))
+    journal.close()
+    again = Journal(tmp_path)
+    again.record(Gap(trades, NOW + 1, NOW + 30, "silent", "complete", 0, recv_ns=NOW + 30))
+    again.close()
+    shown = [
+        (gap["venue"], gap["symbol"], gap["kind"], gap["start"], gap["end"], gap["healed"], gap["missing"])
+        for gap in open_store(tmp_path).gaps()
+    ]
+    assert shown == [
+        ("kraken", "BTC-USD", "trade", NOW + 1, NOW + 30, "complete", 0),
+        ("kraken", "BTC-USD", "book", NOW + 5, NOW + 9, "snapshot", None),
+        ("kraken", "", "", NOW + 7, NOW + 8, None, 3),
+        ("kraken", "BTC-USD", "book", NOW + 20, None, None, None),
+    ]
+
+
+def test_raw_records_of_all_segments_come_in_the_order_of_receiving(tmp_path: Path) -> None:
+    records = [frame(n, b"%d" % n) for n in range(30)]
+    for part in (records[:10], records[10:20], records[20:]):
+        journal = Journal(tmp_path)
+        for record in part:
+            journal.tap(record)
+        journal.close()
+    assert list(open_store(tmp_path).raw()) == records
+
+
+def test_a_tape_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for n in range(5):
+        journal.record(trade(n))
+        journal.tap(frame(n))
+        until(lambda: journal.watermark.committed == journal.rows)
+        store = open_store(tmp_path)
+        assert store.counts() == {"kraken:BTC-USD/trade": n + 1}
+        assert len(list(store.raw())) == n + 1
+    journal.close()
+
+
+def test_a_slow_reader_of_raw_records_lets_the_recorder_go_on(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for n in range(1_200):
+        journal.tap(frame(n))
+    until(lambda: journal.watermark.committed == 1_200)
+    reading = open_store(tmp_path).raw()
+    first = next(reading)
+    for n in range(1_200, 1_300):
+        journal.tap(frame(n))
+    until(lambda: journal.watermark.committed == 1_300)
+    assert [first, *reading] == [frame(n) for n in range(1_300)]
+    journal.close()
