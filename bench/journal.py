@@ -3,20 +3,20 @@
     python bench/journal.py [--rounds N] [--seconds S] [--rate R]
 
 The peer is what one writes first: a thread that takes what has gathered each 20 ms and hands it to
-``executemany`` of the standard library's sqlite3, with the same columns, WAL, commits and syncs. Both sides
-get the same records, half of them raw frames, and take turns, each time in an empty directory. The lag is that
-of the oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in
-pure Python for nine tenths of its time, 18 ms at a stretch, and records meanwhile.
+``executemany`` of the standard library's sqlite3, with the same columns, WAL, commits and syncs. Both sides get
+the same records, half of them raw frames, and take turns, each time in an empty directory. A lag is that of the
+oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in pure Python
+for nine tenths of its time, 18 ms at a stretch, and records meanwhile; Python's switch interval is untouched.
 """
 
 import asyncio
 import platform
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Annotated, NamedTuple, Protocol
 
@@ -74,6 +74,13 @@ class Outcome(NamedTuple):
     load: float
 
 
+class Measured(NamedTuple):
+    """What a side did: steadily, by whether the loop was busy, and records a second of each burst."""
+
+    steady: dict[bool, list[Outcome]]
+    bursts: list[float]
+
+
 # The peer
 
 _COMMON = (
@@ -84,9 +91,8 @@ TABLES = {
     "raw": "n INTEGER PRIMARY KEY, session INTEGER, recv INTEGER, direction TEXT, note TEXT, payload BLOB",
     "trades": _COMMON + "price TEXT, size TEXT, side TEXT, id TEXT, number INTEGER",
     "quotes": _COMMON + "bid TEXT, bid_size TEXT, ask TEXT, ask_size TEXT, venue_seq INTEGER",
-    "books": _COMMON + "snapshot INTEGER, first INTEGER, last INTEGER, checksum INTEGER, bids TEXT, asks TEXT",
+    "books": _COMMON + "snapshot INTEGER, first INTEGER, last INTEGER, crc INTEGER, bids TEXT, asks TEXT",
 }
-_INSERT = {table: f"INSERT INTO {table} VALUES ({','.join('?' * (c.count(',') + 1))})" for table, c in TABLES.items()}
 
 
 class Executemany:
@@ -137,7 +143,9 @@ class Executemany:
         self._db.execute(f"PRAGMA synchronous={level}")
         self._db.execute("BEGIN")
         for table, some in rows.items():
-            self._db.executemany(_INSERT[table], some)
+            if some:
+                marks = ", ".join("?" * len(some[0]))
+                self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", some)
         self._db.execute("COMMIT")
         self.lags_ns.append(clock.now_ns() - first_ns)
 
@@ -160,6 +168,11 @@ def _row(e: MarketEvent) -> tuple[object, ...]:
 
 
 # The measurement
+
+SIDES: dict[str, Callable[[Path], Side]] = {
+    "livetape": lambda directory: Journal(directory, buffer_bytes=BUFFER),
+    "executemany": Executemany,
+}
 
 
 async def steady(side: Side, *, rate: int, seconds: float, busy: bool) -> Outcome:
@@ -202,8 +215,37 @@ def put(side: Side, n: int) -> None:
         side.record(record)
 
 
-def percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+def measured(rounds: int, rate: int, seconds: float) -> dict[str, Measured]:
+    """What the sides did; they take turns at going first."""
+    found = {name: Measured({False: [], True: []}, []) for name in SIDES}
+    for turn in range(rounds):
+        for name in sorted(SIDES, reverse=bool(turn % 2)):
+            for busy, outcomes in found[name].steady.items():
+                with TemporaryDirectory() as directory:
+                    side = SIDES[name](Path(directory))
+                    outcomes.append(asyncio.run(steady(side, rate=rate, seconds=seconds, busy=busy)))
+            with TemporaryDirectory() as directory:
+                found[name].bursts.append(burst(SIDES[name](Path(directory))))
+    return found
+
+
+def table(found: dict[str, Measured]) -> Table:
+    """The lags, all rounds together."""
+    headers = ("loop", "side", "records/s", "load", "commits", "p50 ms", "p99 ms", "max ms")
+    result = Table(*headers, box=SIMPLE_HEAD)
+    for column in result.columns[2:]:
+        column.justify = "right"
+    for busy in (False, True):
+        for name, (by_load, _) in found.items():
+            outcomes = by_load[busy]
+            lags = sorted(lag for outcome in outcomes for lag in outcome.lags_ms)
+            figures = (lags[len(lags) // 2], lags[len(lags) * 99 // 100], lags[-1])
+            result.add_row(
+                *("busy" if busy else "idle", name, f"{median(o.rate for o in outcomes):,.0f}"),
+                *(f"{median(o.load for o in outcomes):.0%}", f"{len(lags):,}"),
+                *(f"{ms:,.1f}" for ms in figures),
+            )
+    return result
 
 
 def main(
@@ -211,38 +253,17 @@ def main(
     seconds: Annotated[float, typer.Option(help="How long each lag is measured.", min=0.5)] = 4.0,
     rate: Annotated[int, typer.Option(help="Records a second, events and raw frames.", min=100)] = 20_000,
 ) -> None:
-    """Lags from receive to commit, and records per second, livetape's journal beside executemany."""
-    makes: dict[str, Callable[[Path], Side]] = {
-        "livetape": lambda directory: Journal(directory, buffer_bytes=BUFFER),
-        "executemany": Executemany,
-    }
-    lags: dict[tuple[str, bool], list[Outcome]] = {}
-    rates: dict[str, list[float]] = {}
-    for turn in range(rounds):
-        for name in sorted(makes, reverse=bool(turn % 2)):
-            for busy in (False, True):
-                with tempfile.TemporaryDirectory() as directory:
-                    measured = steady(makes[name](Path(directory)), rate=rate, seconds=seconds, busy=busy)
-                    lags.setdefault((name, busy), []).append(asyncio.run(measured))
-            with tempfile.TemporaryDirectory() as directory:
-                rates.setdefault(name, []).append(burst(makes[name](Path(directory))))
-    result = Table("loop", "side", "records/s", "loop load", "commits", "p50 ms", "p99 ms", "max ms", box=SIMPLE_HEAD)
-    for column in result.columns[2:]:
-        column.justify = "right"
-    for (name, busy), outcomes in sorted(lags.items(), key=lambda item: (item[0][1], item[0][0] != "livetape")):
-        together = sorted(lag for outcome in outcomes for lag in outcome.lags_ms)
-        load = f"{median(o.load for o in outcomes):.0%}"
-        figures = [percentile(together, 0.5), percentile(together, 0.99), together[-1]]
-        cells = [f"{median(o.rate for o in outcomes):,.0f}", load, f"{len(together):,}"]
-        result.add_row("busy" if busy else "idle", name, *cells, *(f"{ms:,.1f}" for ms in figures))
+    """Lags from receive to commit, and records a second, of livetape's journal and of executemany."""
+    found = measured(rounds, rate, seconds)
+    ours, theirs = found["livetape"].bursts, found["executemany"].bursts
+    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
     console = Console(width=110)
-    console.print(result)
-    ours, theirs = (median(rates[name]) for name in makes)
-    ratio = median(a / b for a, b in zip(rates["livetape"], rates["executemany"], strict=True))
+    console.print(table(found))
     console.print(
-        f"At a burst: livetape {ours:,.0f} records/s, executemany {theirs:,.0f}, {ratio:.2f} times as many.",
-        f"livetape {__version__}, Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()};"
-        f" executemany with SQLite {sqlite3.sqlite_version}. {rounds} rounds.",
+        f"{BURST:,} records at once: livetape {median(ours):,.0f} records/s, executemany {median(theirs):,.0f};"
+        f" ratio {ratio:.2f}, median of {rounds} rounds.",
+        f"livetape {__version__} with SQLite {apsw.sqlite_lib_version()}, executemany with SQLite"
+        f" {sqlite3.sqlite_version}, Python {platform.python_version()}.",
         sep="\n",
         highlight=False,
     )

@@ -1,6 +1,6 @@
 """Compares the best prices of one symbol at two venues, as long as both may be believed.
 
-    python examples/compare_venues.py BTC-USD kraken gemini --seconds 20
+python examples/compare_venues.py BTC-USD kraken gemini --seconds 20
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python examples/record_to_sqlite.py trades.sqlite kraken:BTC-USD/trade gemini:BTC-USD/trade --seconds 20
 
-``livetape record`` keeps everything. This keeps what one program needs: prices as exact text, one commit a second.
+``livetape record`` keeps everything. This keeps what one program needs: exact prices, one commit a second.
 """
 
 import argparse
@@ -19,9 +19,13 @@ arguments.add_argument("sources", nargs="*", default=["kraken:BTC-USD/trade", "g
 arguments.add_argument("--seconds", type=float, help="end after so many seconds, else with Ctrl-C")
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS trades (recv INTEGER, venue TEXT, symbol TEXT, price TEXT, size TEXT, side TEXT, id TEXT);
-CREATE TABLE IF NOT EXISTS gaps (venue TEXT, symbol TEXT, start INTEGER, end INTEGER, cause TEXT, missing INTEGER,
-                                 PRIMARY KEY (venue, symbol, start));
+CREATE TABLE IF NOT EXISTS trades (
+    recv INTEGER, venue TEXT, symbol TEXT, price TEXT, size TEXT, side TEXT, id TEXT
+);
+CREATE TABLE IF NOT EXISTS gaps (
+    venue TEXT, symbol TEXT, start INTEGER, end INTEGER, cause TEXT, missing INTEGER,
+    PRIMARY KEY (venue, symbol, start)
+);
 """
 
 

@@ -1,6 +1,6 @@
 """Prints the best bid and ask of a book whenever they change, and every word about its quality.
 
-    python examples/watch_book.py kraken:BTC-USD/book --seconds 20
+python examples/watch_book.py kraken:BTC-USD/book --seconds 20
 """
 
 import argparse

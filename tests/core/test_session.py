@@ -275,3 +275,113 @@ def test_resyncs_that_keep_failing_slow_down() -> None:
         asked += [n] * len([effect for effect in made.effects() if isinstance(effect, Send)])
     assert len(asked) < 60  # 40 s of a book that is always crossed
     assert conserved(made)
+
+
+def test_silence_belongs_to_the_gap_that_it_ends_in() -> None:
+    made = session("kraken", "book", "trade", silence_s=10)
+    made.receive(kraken_trade(10), 2 * SECOND)
+    made.receive(b'{"channel":"heartbeat"}', 3 * SECOND)
+    for now in range(4, 20):
+        made.tick(now * SECOND)
+    closings = [effect for effect in made.effects() if isinstance(effect, Close)]
+    assert len(closings) == 1  # said once
+    [gap] = of(Gap, made.disconnected("closed", 20 * SECOND))
+    assert isinstance(gap, Gap)
+    assert gap.start_ns == 3 * SECOND
+
+
+def test_a_fetched_book_that_keeps_failing_is_asked_for_more_slowly() -> None:
+    made = session("binance", "book")
+    symbol, now_ns, at, fetches = "BTC-USD", SECOND, 0, 0
+    for n in range(2000):
+        now_ns = SECOND + n * SECOND // 50
+        at += 10  # every update is a loss
+        frame = depth(at, at).replace(b"BTCUSDT", b"BTCUSD").replace(b"btcusdt", b"btcusd")
+        made.receive(frame, now_ns)
+        made.tick(now_ns)
+        for effect in made.effects():
+            if isinstance(effect, Fetch):
+                fetches += 1
+                made.fetched(symbol, rest(at, "10"), now_ns)
+        assert conserved(made)
+    assert fetches < 20  # 40 s
+
+
+def test_a_loss_among_the_held_updates_is_found_when_they_are_joined(
+    bridging: tuple[Session, Callable[[], list[Fetch]]],
+) -> None:
+    made, fetches = bridging
+    for first, last in ((1, 3), (4, 6), (9, 9), (10, 12), (13, 13)):
+        made.receive(depth(first, last, size=str(last)), 2 * SECOND)
+    fetches()
+    events = made.fetched("BTC-USDT", rest(5, "8"), 3 * SECOND)
+    assert [(e.first, e.last) for e in events if isinstance(e, BookUpdate)] == [(5, 5), (4, 6)]
+    assert conserved(made)
+    assert len(fetches()) == 1
+    events = made.fetched("BTC-USDT", rest(9, "8"), 4 * SECOND)
+    assert [(e.first, e.last) for e in events if isinstance(e, BookUpdate)] == [(9, 9), (10, 12), (13, 13)]
+    assert conserved(made)
+
+
+def test_a_quote_wanted_of_a_whole_book_has_the_trust_of_the_book() -> None:
+    made = session("gemini", "book", api="v1")
+    made.receive(V1_SNAPSHOT, 2 * SECOND)
+    made.effects()
+    [status] = of(Status, made.want([Channel("gemini", "BTC-USD", "quote")], 3 * SECOND))
+    assert isinstance(status, Status)
+    assert status.state == Trust.VERIFIED
+    assert made.effects() == []  # there is nothing to ask the venue for
+    [quote] = of(Quote, made.receive(v1(1, "bid", "10", "7"), 4 * SECOND))
+    assert isinstance(quote, Quote)
+    assert (quote.bid, quote.bid_size, quote.trust) == (10.0, 7.0, Trust.VERIFIED)
+    assert quote.proof == made.channels["gemini:BTC-USD/book"].proof
+
+
+@pytest.mark.parametrize("kinds", [("book", "trade", "quote"), ("trade", "quote", "book")])
+def test_an_undecodable_frame_leaves_open_what_its_book_left_open(kinds: tuple[str, ...]) -> None:
+    made = session("gemini", *kinds)
+    made.receive(GEMINI_SNAPSHOT, 2 * SECOND)
+    made.receive(b"\xff", 3 * SECOND)
+    assert {name for name, state in made.channels.items() if state.gap} == set(made.channels)
+    made.receive(GEMINI_SNAPSHOT, 4 * SECOND)
+    assert not [state for state in made.channels.values() if state.gap]
+    assert {state.trust for state in made.channels.values()} == {Trust.UNVERIFIABLE, Trust.LIVE}
+
+
+V1_SNAPSHOT = (
+    b'{"type":"update","eventId":1,"socket_sequence":0,"events":['
+    b'{"type":"change","reason":"initial","price":"10","delta":"1","remaining":"1","side":"bid"},'
+    b'{"type":"change","reason":"initial","price":"11","delta":"2","remaining":"2","side":"ask"}]}'
+)
+
+
+def v1(n: int, side: str, price: str, size: str) -> bytes:
+    return (
+        f'{{"type":"update","eventId":{n + 1},"timestampms":1547759964051,"socket_sequence":{n},"events":'
+        f'[{{"type":"change","side":"{side}","price":"{price}","remaining":"{size}","reason":"place"}}]}}'
+    ).encode()
+
+
+def test_a_jump_of_the_counter_voids_all_that_the_connection_carries() -> None:
+    made = session("gemini", "book", "quote", "trade", api="v1")
+    made.receive(V1_SNAPSHOT, 2 * SECOND)
+    made.receive(b'{"type":"heartbeat","socket_sequence":1}', 3 * SECOND)
+    made.effects()
+    events = made.receive(v1(3, "bid", "10", "2"), 4 * SECOND)
+    assert {(g.channel, g.cause) for g in of(Gap, events) if isinstance(g, Gap)} == {
+        (f"gemini:BTC-USD/{kind}", "frame 1 was followed by 3") for kind in ("book", "quote", "trade")
+    }
+    assert {state.trust for state in made.channels.values()} == {Trust.RESYNCING}
+    assert made.effects() == [Close("frame 1 was followed by 3")]
+    assert not of(BookUpdate, made.receive(v1(4, "bid", "10", "2"), 4 * SECOND))
+    assert conserved(made)
+
+
+def test_a_repeated_frame_of_a_counted_connection_is_ignored_even_where_the_adapter_remembers() -> None:
+    made = session("gemini", "book", api="v1", top_of_book=True)
+    made.receive(V1_SNAPSHOT, 2 * SECOND)
+    made.receive(v1(1, "ask", "12", "1"), 3 * SECOND)
+    assert not made.receive(V1_SNAPSHOT, 4 * SECOND)  # repeated
+    [update] = made.receive(v1(2, "ask", "13", "1"), 5 * SECOND)
+    assert isinstance(update, BookUpdate)
+    assert update.book.top(5) == ([(10.0, 1.0)], [(13.0, 1.0)])

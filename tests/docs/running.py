@@ -1,49 +1,33 @@
-"""Runs what the documentation tells people to type, against simulated vendors, in little time."""
+"""Runs what the documentation tells people to type, against simulated vendors, in little time.
+
+Each command and program is a process of its own, forked from one that has imported livetape already: to
+import it takes longer than most of them run. How the script ``livetape`` starts is for ``tests/cli`` to test.
+"""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 
 from .markdown import ROOT, Block, commands
 
 PATIENCE_S = 20
 SECONDS = "0.8"  #: instead of a longer ``--duration``
 DOCUMENTED_GATEWAY = "127.0.0.1:8765"
-#: What may stand in a shell block and is not run: it is about this machine, or a program that is run as a block.
+#: What may stand in a shell block and is not run: it is about this machine, or run as a block of its own.
 NOT_OURS = ("export", "python", "cd", "git", "pip")
-#: Runs a program that may have no end of its own: soon after its first output its streams are stopped.
-_DRIVER = """
-import sys, threading, time
-
-said, write = threading.Event(), sys.stdout.write
-
-def noticed(text):
-    said.set()
-    return write(text)
-
-def end():
-    said.wait(10)
-    while True:
-        time.sleep(0.3)
-        for thing in list(program.values()):
-            if type(thing).__name__ == "Stream":
-                thing.stop()
-
-sys.stdout.write = noticed
-program = {"__name__": "__main__"}
-threading.Thread(target=end, daemon=True).start()
-with open(sys.argv[1]) as file:
-    exec(compile(file.read(), sys.argv[1], "exec"), program)
-for name, thing in list(program.items()):
-    if name.startswith("test_"):
-        thing()
-"""
 _BIN = str(Path(sys.executable).parent)
+_forks = get_context("forkserver")
+_forks.set_forkserver_preload(["livetape.stream", "livetape.cli.commands", "livetape.cli.demo", __name__])
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -74,54 +58,66 @@ def line_with(process: "Popen[str]", part: str, *, of_stderr: bool = False) -> s
     raise AssertionError(f"no {part!r} before the end")
 
 
-def problem(arguments: list[str], directory: Path, env: dict[str, str], *, silent: bool) -> str:
-    """What is wrong with a command that should end well and, unless ``silent`` may be, say something."""
-    try:
-        done = subprocess.run(
-            arguments, cwd=directory, env=env, capture_output=True, text=True, timeout=PATIENCE_S
-        )
-    except subprocess.TimeoutExpired:
-        return f"it did not end within {PATIENCE_S} s"
-    if done.returncode or "Traceback" in done.stderr:
-        return f"exit code {done.returncode}\n{done.stderr}"
-    return "" if done.stdout or silent else "it printed nothing"
-
-
 class User:
     """Somebody who types the blocks of one page, one after another, in a directory of their own."""
 
     def __init__(self, directory: Path, env: dict[str, str], gateway: str) -> None:
-        self.directory, self._env, self._gateway = directory, env, gateway
-        self._programs = 0
+        self._directory, self._env, self._gateway = directory, env, gateway
+        self._tried = 0
 
     def follow(self, block: Block) -> Iterator[str]:
         """Save the block, run its commands, or run it as a program; what went wrong."""
         if block.file:
-            (self.directory / block.file).write_text(block.text)
+            (self._directory / block.file).write_text(block.text)
         if block.language == "sh" and "no-run" not in block.words:
             for command in commands(block):
                 if said := self._type(command):
                     yield f"{command}\n{said}"
-        elif block.language == "python" and (said := self._run_program(block)):
-            yield said
+        elif block.language == "python":
+            self._tried += 1
+            name = block.file or f"program{self._tried}.py"
+            (self._directory / name).write_text(block.text.replace(DOCUMENTED_GATEWAY, self._gateway))
+            if said := self._problem(_program, name, silent="print(" not in block.text):
+                yield said
+
+    def run(self, program: Path, *arguments: str) -> str:
+        """What is wrong with a program that ends by itself."""
+        return self._problem(_program, str(program), *arguments, silent=False)
 
     def _type(self, command: str) -> str:
-        word, _, rest = command.partition(" ")
+        word, *rest = shlex.split(command, comments=True)
+        if word == "livetape" and "|" in rest:
+            done = subprocess.run(
+                ["sh", "-c", command],
+                cwd=self._directory,
+                env=self._env,
+                capture_output=True,
+                timeout=PATIENCE_S,
+            )
+            return done.stderr.decode() if b"Traceback" in done.stderr or not done.stdout else ""
         if word == "livetape":
-            command = shortened(command).replace(DOCUMENTED_GATEWAY, self._gateway)
-            return problem(["sh", "-c", command], self.directory, self._env, silent=True)
+            short = shortened(command).replace(DOCUMENTED_GATEWAY, self._gateway)
+            short = short.replace("ws://127.0.0.1:9400", self._env["LIVETAPE_KRAKEN_WS_URL"])
+            return self._problem(_command, *shlex.split(short, comments=True), silent=True)
         if word == "make":
-            target = rest.split()[0]
-            known = re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            known = re.search(rf"^{re.escape(rest[0])}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
             return "" if known else "there is no such target"
         return "" if word in NOT_OURS else "this test does not know how to try that"
 
-    def _run_program(self, block: Block) -> str:
-        self._programs += 1
-        name = block.file or f"program{self._programs}.py"
-        (self.directory / name).write_text(block.text.replace(DOCUMENTED_GATEWAY, self._gateway))
-        arguments = [sys.executable, "-c", _DRIVER, name]
-        return problem(arguments, self.directory, self._env, silent="print(" not in block.text)
+    def _problem(self, target: Callable[..., None], *arguments: str, silent: bool) -> str:
+        """What is wrong with a process that should end well and, unless ``silent`` may be, say something."""
+        self._tried += 1
+        out, err = (self._directory / f"{self._tried}.{name}" for name in ("stdout", "stderr"))
+        where = (str(self._directory), self._env, str(out), str(err))
+        process: Any = _forks.Process(target=_child, args=(target, arguments, *where))
+        process.start()
+        process.join(PATIENCE_S)
+        if process.is_alive():
+            process.kill()
+            return f"it did not end within {PATIENCE_S} s\n{err.read_text()}"
+        if process.exitcode or "Traceback" in err.read_text():
+            return f"exit code {process.exitcode}\n{err.read_text()}"
+        return "" if silent or out.read_text() else "it printed nothing"
 
 
 def shortened(command: str) -> str:
@@ -130,4 +126,59 @@ def shortened(command: str) -> str:
     command = re.sub(r"--port \d+", "--port 0", command)
     if re.match(r"livetape (up|demo)\b", command) and "--port" not in command:
         command += " --port 0"
-    return command.replace("ws://127.0.0.1:9400", "$LIVETAPE_KRAKEN_WS_URL")
+    return command
+
+
+# In the process of its own
+
+
+def _child(
+    target: Callable[..., None],
+    arguments: tuple[str, ...],
+    directory: str,
+    env: dict[str, str],
+    out: str,
+    err: str,
+) -> None:
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(env)
+    for path, fd in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), fd)
+    target(*arguments)
+
+
+def _command(*arguments: str) -> None:
+    """The command line, as its script starts it."""
+    from livetape.cli import main
+
+    sys.argv = list(arguments)
+    main()
+
+
+def _program(path: str, *arguments: str) -> None:
+    """A program, which may have no end of its own: soon after its first output its streams are stopped."""
+    from livetape import Stream
+
+    said, write = threading.Event(), sys.stdout.write
+
+    def noticed(text: str) -> int:
+        said.set()
+        return write(text)
+
+    def end() -> None:
+        said.wait(PATIENCE_S / 2)
+        while not arguments:
+            time.sleep(0.3)
+            for thing in list(names.values()):
+                if isinstance(thing, Stream):
+                    thing.stop()
+
+    sys.stdout.write = noticed  # type: ignore[method-assign]
+    sys.argv, sys.path[0] = [path, *arguments], os.getcwd()
+    names: dict[str, Any] = {"__name__": "__main__", "__doc__": ""}
+    threading.Thread(target=end, daemon=True).start()
+    exec(compile(Path(path).read_text(), path, "exec"), names)
+    for name, thing in list(names.items()):
+        if name.startswith("test_"):
+            thing()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from .markdown import ROOT, Block, blocks, pages
-from .running import User, environment, line_with, livetape, problem
+from .running import User, environment, line_with, livetape
 
 VENDORS = ("kraken", "gemini")
 
@@ -58,7 +58,7 @@ def test_the_commands_programs_and_examples_do_what_the_pages_say(
         return [f"{path}:{block.line}: {said}" for block in blocks(path) for said in user.follow(block)]
 
     def example(path: Path) -> list[str]:
-        said = problem([sys.executable, str(path), "--seconds", "1"], directory_for(path), env, silent=False)
+        said = User(directory_for(path), env, gateway).run(path, "--seconds", "2")
         return [f"{path}: {said}"] if said else []
 
     def directory_for(path: Path) -> Path:

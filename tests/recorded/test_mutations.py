@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,7 +181,7 @@ class Trial(ABC):
             return SILENT if self.wrong else NOTICED
         touched = [self.tape.truth(index) for index in range(self.position - 1, fault.resume)]
         same = self.agrees(truth, book.told if book else None) and not self.wrong and not self.differed
-        if same and any(before is after for before, after in zip(touched, touched[1:], strict=False)):
+        if same and any(before is after for before, after in pairwise(touched)):
             return IDLE
         if same:
             return SAME
@@ -251,8 +252,7 @@ class BinanceTrial(Trial):
         self.session.fetched(request.symbol, self.tape.body(then), self.now_ns)
 
     def truth_of(self, update: BookUpdate) -> Truth | None:
-        seq = update.book.seq
-        return (self.tape.numbered(seq) if seq else None) or self.tape.truth(self.index)
+        return self.tape.numbered(update.book.seq, self.index)
 
 
 def outcomes(trial: Callable[[int], Trial], tape: Tape, positions: Iterable[int]) -> Counter[tuple[str, str]]:

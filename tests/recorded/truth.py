@@ -52,7 +52,7 @@ class Truth:
 
 
 class Tape:
-    """The frames of one symbol, and the venue's book after each of them; ``before`` is the book before all."""
+    """The frames of one symbol, and the venue's book after each; ``before`` is the book before all."""
 
     symbol: str  #: as the venue writes it
     fields: Mapping[str, str]  #: names for the keys that make the book
@@ -63,9 +63,7 @@ class Tape:
 
     def truth(self, index: int) -> Truth | None:
         """The book after frame ``index``; None when none had been told yet."""
-        start = index
-        while start not in self._truths:
-            start -= 1
+        start = max(i for i in self._truths if i <= index)
         for i in range(start + 1, index + 1):
             self._truths[i] = self.next(self._truths[i - 1], self.frames[i][1])
         return self._truths[index]
@@ -136,15 +134,11 @@ class BinanceTape(Tape):
             Truth().after(bids, asks, seq=fetched["lastUpdateId"]),
         )
         self.symbol = symbol
-        self._index_of = {fetched["lastUpdateId"]: -1}
-        for index, (_, frame) in enumerate(self.frames):
-            if (data := json.loads(frame)["data"]).get("e") == "depthUpdate":
-                self._index_of.setdefault(data["u"], index)
 
-    def numbered(self, seq: int) -> Truth | None:
-        """The book whose number is ``seq``; None when there was none."""
-        index = self._index_of.get(seq)
-        return None if index is None else self.truth(index)
+    def numbered(self, seq: int | None, index: int) -> Truth | None:
+        """The book whose number is ``seq``; where none has that, the book after frame ``index``."""
+        now = self.truth(index)
+        return next((truth for truth in self._truths.values() if truth and truth.seq == seq), now)
 
     def next(self, truth: Truth | None, frame: bytes) -> Truth | None:
         data = json.loads(frame)["data"]

@@ -1,9 +1,12 @@
 """A disk for SQLite that can be full, slow, or lose its power."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import samestat
 from pathlib import Path
+from unittest.mock import patch
 
 import apsw
 
@@ -28,7 +31,13 @@ class Disk(apsw.VFS):
 
     def keep(self, path: Path) -> None:
         """From now on a power cut leaves ``path`` as it is now."""
+        self.syncs += 1
         self._safe[path] = path.read_bytes()
+
+    def fsync(self, descriptor: int) -> None:
+        """What ``os.fsync`` does on this disk."""
+        [path] = [path for path in self._safe if samestat(path.stat(), os.fstat(descriptor))]
+        self.keep(path)
 
     def after_power_cut(self, directory: Path) -> None:
         """Put into ``directory`` what the disk would still hold if the power went now."""
@@ -40,9 +49,9 @@ class DiskFile(apsw.VFSFile):
     def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         self._disk = disk
         self._path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
-        if self._path.is_file():
-            disk.keep(self._path)
         super().__init__(disk.real, name, flags)
+        if self._path.is_file():  # it may have been synced under another name
+            disk.keep(self._path)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         if self._disk.full:
@@ -52,15 +61,14 @@ class DiskFile(apsw.VFSFile):
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:
-        super().xSync(flags)
-        self._disk.syncs += 1
         self._disk.keep(self._path)
 
 
 @contextmanager
 def disk() -> Iterator[Disk]:
     made = Disk()
-    try:
-        yield made
-    finally:
-        made.unregister()
+    with patch.object(os, "fsync", made.fsync):
+        try:
+            yield made
+        finally:
+            made.unregister()

@@ -14,7 +14,7 @@ import pytest
 from livetape.core.errors import StoreError
 from livetape.core.events import BookUpdate
 from livetape.store import journal as journal_module
-from livetape.store.journal import Journal
+from livetape.store.journal import Journal, read_watermark
 from livetape.store.reader import open_store
 
 from .disk import Disk, disk
@@ -268,6 +268,7 @@ def test_what_is_recorded_is_synced_even_if_nothing_comes_after_it(tmp_path: Pat
             journal.record(trade(n))
             until(lambda: journal.watermark.committed == journal.rows)
         until(lambda: journal.watermark.synced == 3)
+        assert read_watermark(tmp_path) == journal.watermark
         synced = fake.syncs
         time.sleep(0.5)
         assert fake.syncs == synced, "an idle disk is left alone"

@@ -250,4 +250,4 @@ def test_a_segment_is_named_by_its_time_and_holds_what_wrote_it(tmp_path: Path) 
     assert int(segment.stem) > NOW - 10**18
     meta = dict(select(segment, "SELECT key, value FROM meta"))
     assert meta["schema_version"] == 1
-    assert meta["synced"] == 1
+    assert set(meta) == {"schema_version", "livetape", "opened_ns"}

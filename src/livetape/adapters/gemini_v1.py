@@ -112,6 +112,7 @@ class GeminiV1(Adapter):
         self._symbol = ""
         self._kinds: set[str] = set()
         self._best: dict[str, str] = {}  # side to price, under top_of_book
+        self._sequence = -1  # of the last frame
 
     @property
     def dials_to_change(self) -> bool:
@@ -133,6 +134,7 @@ class GeminiV1(Adapter):
         self._symbol = channels[0].symbol if channels else self._symbol
         self._kinds = {channel.kind for channel in channels}
         self._best.clear()
+        self._sequence = -1
         return []
 
     def unsubscribe(self, channels: Sequence[Channel]) -> list[bytes]:
@@ -158,6 +160,9 @@ class GeminiV1(Adapter):
         first = update.socket_sequence == 0
         venue_ns = None if update.timestampms is None else ns_of_ms(update.timestampms)
         yield Counter(update.socket_sequence)
+        if update.socket_sequence <= self._sequence:
+            return  # a repetition must not touch what we remember
+        self._sequence = update.socket_sequence
         if first and "trade" in self._kinds:
             yield Ack(f"gemini:{self._symbol}/trade")
         changes: list[Change] = []

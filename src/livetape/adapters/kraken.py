@@ -142,6 +142,8 @@ _pairs = json.Decoder(Pairs)
 _MINUTES = {f"bar.{i}": interval_ns(i) // MINUTE for i in ("1m", "5m", "15m", "30m", "1h", "4h", "1d")}
 _BAR = {minutes: kind for kind, minutes in _MINUTES.items()}
 _CHANNEL = {"trade": "trade", "book": "book", "quote": "ticker", **dict.fromkeys(_MINUTES, "ohlc")}
+_IS_SNAPSHOT = {"snapshot": True, "update": False}
+_SIDES = {"buy": "buy", "sell": "sell"}
 #: REST and v1 names of some assets differ from v2's.
 _ASSETS = {"XBT": "BTC", "XDG": "DOGE"}
 
@@ -185,9 +187,9 @@ class Kraken(Adapter):
             return self._answer(_reply.decode(frame))
         match _frame.decode(frame):
             case BookFrame(type=kind, data=books):
-                return [_book(book, snapshot=kind == "snapshot") for book in books]
+                return [_book(book, snapshot=_IS_SNAPSHOT[kind]) for book in books]
             case TradeFrame(type=kind, data=trades):
-                return _trades(trades, history=kind == "snapshot")
+                return _trades(trades, history=_IS_SNAPSHOT[kind])
             case TickerFrame(data=tickers):
                 return map(_quote, tickers)
             case CandleFrame(data=candles):
@@ -241,7 +243,7 @@ class Kraken(Adapter):
 
     def _refused(self, reply: Reply) -> tuple[str, ...]:
         """The channels asked for by that request, of its symbol alone where it names one."""
-        of_symbol = {_name(reply.symbol, kind) for kind in self.kinds}
+        of_symbol = [_name(reply.symbol, kind) for kind in _CHANNEL]
         asked = self._asked.get(reply.req_id or 0)
         if asked is None:
             return tuple(of_symbol) if reply.symbol else ()
@@ -284,7 +286,7 @@ def _trades(trades: list[WireTrade], *, history: bool) -> Iterator[Trade]:
     for t in sorted(trades, key=lambda trade: trade.trade_id) if history else trades:
         name, venue_ns, number = _name(t.symbol, "trade"), ns_of(t.timestamp), t.trade_id
         price, size = checked(_text(t.price)), checked(_text(t.qty))
-        yield Trade(name, venue_ns, price, size, t.side, str(number), number, origin=origin)
+        yield Trade(name, venue_ns, price, size, _SIDES[t.side], str(number), number, origin=origin)
 
 
 def _quote(t: WireTicker) -> Quote:

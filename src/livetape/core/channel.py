@@ -31,7 +31,8 @@ class ChannelState:
         self.book: Book | None = None
         self.pending: list[BookUpdate] | None = None  #: updates held while a snapshot is fetched
         self.fetches = 0
-        self.resyncs, self.asked_ns = 0, 0
+        self.resyncs = 0
+        self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.number: int | None = None  #: of the last trade
         self.last_best: Best | None = None
         self.received = self.delivered = self.superseded = self.discarded = 0
@@ -57,5 +58,6 @@ class ChannelState:
     def back_off(self, now_ns: int) -> int:
         """How long, in ns, to wait before asking for a new book: not at all unless it failed lately."""
         self.resyncs = self.resyncs + 1 if now_ns - self.asked_ns < 60 * SECOND else 0
-        self.asked_ns = now_ns
-        return 0 if self.resyncs < 3 else min(30 * SECOND, SECOND >> 2 << (self.resyncs - 3))
+        wait_ns = 0 if self.resyncs < 3 else min(30 * SECOND, SECOND >> 2 << (self.resyncs - 3))
+        self.asked_ns = now_ns + wait_ns
+        return wait_ns

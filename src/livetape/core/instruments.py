@@ -86,7 +86,7 @@ def unified(symbol: str) -> str:
         return symbol
     for quote in _QUOTES:
         base = symbol.removesuffix(quote)
-        if base != symbol and len(base) >= 3:
+        if base != symbol and len(base) >= 3 and not (base == "USD" and quote in _STABLE):
             return f"{base}-{quote}"
     return symbol
 

@@ -94,7 +94,7 @@ class Session:
         self._publish = publish
         self._connected = False
         self._heard_ns = 0
-        self._probed = False
+        self._probed = self._silent = False
         self._counter = -1
         self._seq = 0
         self._out: list[MarketEvent] = []
@@ -112,7 +112,7 @@ class Session:
                     new.append(needed)
             self.channels[str(channel)].wanted = True
         if new and self._connected:
-            self._change_subscription(self.adapter.subscribe(self._upstream(new)))
+            self._change_subscription(self.adapter.subscribe, self._upstream(new))
             self._expect(new, now_ns)
         return self._take()
 
@@ -127,8 +127,8 @@ class Session:
         gone = [self.channels.pop(name) for name in list(self.channels) if name not in needed]
         carried = {self._wire(state) for state in self.channels.values() if not state.derived}
         idle = [state.channel for state in gone if not state.derived and self._wire(state) not in carried]
-        if idle and self._connected:
-            self._change_subscription(self.adapter.unsubscribe(idle))
+        if self._connected:
+            self._change_subscription(self.adapter.unsubscribe, idle)
         return self._take()
 
     # The connection
@@ -136,6 +136,7 @@ class Session:
     def connected(self, now_ns: int) -> list[MarketEvent]:
         """The connection is open: log in, subscribe."""
         self._connected, self._heard_ns, self._counter = True, now_ns, -1
+        self._probed = self._silent = False
         channels = [state.channel for state in self.channels.values()]
         self._send(self.adapter.subscribe(self._upstream(channels)))
         self._expect(channels, now_ns)
@@ -165,7 +166,7 @@ class Session:
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
         self.frames += 1
-        self._heard_ns, self._probed = now_ns, False
+        self._heard_ns, self._probed, self._silent = now_ns, False, False
         try:
             messages = self.adapter.decode(frame)
         except DecodeError as error:
@@ -243,7 +244,7 @@ class Session:
             self._start(state, update, now_ns)
             return
         if state.pending is None and state.book is None:
-            if self.adapter.snapshot_path(state.channel.symbol) is None:
+            if self.adapter.snapshot_path(state.channel.symbol) is None or now_ns < state.asked_ns:
                 state.discarded += 1
                 return
             self._fetch(state)
@@ -322,13 +323,14 @@ class Session:
         """What has a proof shows by itself whether the frame mattered; the rest may have lost something."""
         self.undecodable += 1
         self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
-        for state in list(self.channels.values()):
-            if state.guarantee is None and state.heard_ns:
-                if state.channel.kind == "book":
-                    self._resync(state, "undecodable frame", now_ns)
-                else:
-                    self._open_gap(state, "undecodable frame", now_ns)
-                    self._close_gap(state, now_ns)
+        states = [s for s in self.channels.values() if s.guarantee is None and s.heard_ns and not s.derived]
+        for state in states:
+            if state.channel.kind != "book":
+                self._open_gap(state, "undecodable frame", now_ns)
+                self._close_gap(state, now_ns)
+        for state in states:
+            if state.channel.kind == "book":  # last: what is subscribed anew with it stays open
+                self._resync(state, "undecodable frame", now_ns)
 
     # Books
 
@@ -374,6 +376,8 @@ class Session:
             for update in fresh:
                 if state.book is not None:
                     self._apply(state, state.book, update, now_ns)
+                else:
+                    _hold(state, update)
         else:  # these updates were delivered already: tell the whole book once
             book = self._book_of(snapshot)
             for update in fresh:
@@ -392,10 +396,7 @@ class Session:
                 return
             if verdict is Verdict.GAP:
                 self._resync(state, f"update {book.seq} was followed by {update.first}", now_ns)
-                if state.pending is None:
-                    state.discarded += 1
-                else:
-                    state.pending.append(update)
+                _hold(state, update)
                 return
         book.apply(update.bids, update.asks, depth=self.adapter.depth)
         book.seq = update.last
@@ -504,11 +505,11 @@ class Session:
     def _watch_silence(self, now_ns: int) -> None:
         quiet_s = (now_ns - self._heard_ns) / SECOND
         if quiet_s >= self.adapter.silence_s:
-            cause = f"silent for {quiet_s:.1f} s"
-            for state in list(self.channels.values()):
-                self._mark(state, Trust.STALE, cause, now_ns)
-            self._effects.append(Close(cause))
-            self._heard_ns = now_ns
+            if not self._silent:
+                self._silent, cause = True, f"silent for {quiet_s:.1f} s"
+                for state in list(self.channels.values()):
+                    self._mark(state, Trust.STALE, cause, now_ns)
+                self._effects.append(Close(cause))
         elif quiet_s >= self.adapter.silence_s / 2 and not self._probed and (probe := self.adapter.probe()):
             self._probed = True
             self._send([probe])
@@ -587,15 +588,30 @@ class Session:
     def _expect(self, channels: Iterable[Channel], now_ns: int) -> None:
         for channel in channels:
             state = self.channels[str(channel)]
+            source = self.channels[str(channel._replace(kind="book"))] if state.derived else state
+            if source.book is not None:  # a quote that joins a book which is there already
+                state.heard_ns, state.proof = now_ns, source.proof
+                self._mark(state, source.trust, source.cause, now_ns)
+                continue
             if channel.kind == "book":
                 state.expected_ns = now_ns + OVERDUE_S * SECOND
             self._mark(state, Trust.RESYNCING, "subscribing", now_ns)
 
-    def _change_subscription(self, frames: list[bytes]) -> None:
-        if self.adapter.dials_to_change:
+    def _change_subscription(
+        self, change: Callable[[Sequence[Channel]], list[bytes]], channels: Sequence[Channel]
+    ) -> None:
+        if channels and self.adapter.dials_to_change:
             self._effects.append(Close("subscription changed", at_once=True))
-        else:
-            self._send(frames)
+        elif channels:
+            self._send(change(channels))
 
     def _send(self, frames: Iterable[bytes]) -> None:
         self._effects.extend(Send(frame) for frame in frames)
+
+
+def _hold(state: ChannelState, update: BookUpdate) -> None:
+    """Keep ``update`` for the snapshot that is on its way, if one is."""
+    if state.pending is None:
+        state.discarded += 1
+    else:
+        state.pending.append(update)
