@@ -258,6 +258,7 @@ def symbol_of(native: str) -> str:
     return "-".join(_ASSETS.get(asset, asset) for asset in unified(native).split("-"))
 
 
+@lru_cache(1 << 14)
 def _name(native: str, kind: str) -> str:
     return f"kraken:{native.replace('/', '-')}/{kind}"
 

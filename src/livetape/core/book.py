@@ -4,7 +4,7 @@ Prices are compared exactly. A float keeps 15 significant digits, so it is the k
 price has more; the first longer price turns every key of its side into a Decimal.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from decimal import Decimal
 
 from .decimals import Level, significant
@@ -13,14 +13,14 @@ Key = float | Decimal
 
 
 class Side:
-    """The price levels of one side. ``best_last`` is True for bids, whose best price is the highest."""
+    """The price levels of one side. ``sign`` is 1 for bids and -1 for asks."""
 
-    __slots__ = ("_horizon", "_keys", "_levels", "_number", "best_last")
+    __slots__ = ("_horizon", "_keys", "_levels", "_number", "_sign")
 
-    def __init__(self, *, best_last: bool) -> None:
-        self.best_last = best_last
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
         self._levels: dict[Key, Level] = {}
-        self._keys: list[Key] = []  # ascending on both sides
+        self._keys: list[Key] = []  # price * sign, ascending: the best is the last on both sides
         self._number: type[float] | type[Decimal] = float
         self._horizon: Key | None = None
 
@@ -29,13 +29,13 @@ class Side:
 
     def apply(self, changes: list[Level]) -> None:
         """Set or remove levels; the last word on a price wins. Removing an unknown level is normal."""
-        levels, keys, number = self._levels, self._keys, self._number
+        levels, keys, number, sign = self._levels, self._keys, self._number, self._sign
         for level in changes:
             price, size = level
             if number is float and len(price) > 15 and significant(price) > 15:
                 self._widen()
                 levels, keys, number = self._levels, self._keys, Decimal
-            key = number(price)
+            key = number(price) * sign
             if float(size) == 0.0:
                 if levels.pop(key, None) is not None:
                     del keys[bisect_left(keys, key)]
@@ -48,37 +48,39 @@ class Side:
         """Forget all but the best ``depth`` levels."""
         surplus = len(self._keys) - depth
         if surplus > 0:
-            beyond = slice(0, surplus) if self.best_last else slice(depth, None)
-            for key in self._keys[beyond]:
+            for key in self._keys[:surplus]:
                 del self._levels[key]
-            del self._keys[beyond]
+            del self._keys[:surplus]
 
     def close_horizon(self) -> None:
         """The worst level known now is the last that was told: beyond it others may be resting."""
         if self._keys:
-            self._horizon = self._keys[0 if self.best_last else -1]
+            self._horizon = self._keys[0]
 
     @property
     def told(self) -> int | None:
         """How many of the best levels are certain to have no untold one among them; None for all."""
         if self._horizon is None:
             return None
-        if self.best_last:
-            return len(self._keys) - bisect_left(self._keys, self._horizon)
-        return bisect_right(self._keys, self._horizon)
+        return len(self._keys) - bisect_left(self._keys, self._horizon)
+
+    @property
+    def price(self) -> float | None:
+        """The best price, None when the side is empty."""
+        return float(self._keys[-1] * self._sign) if self._keys else None
 
     def best(self) -> Level | None:
         """The best level as text, None when the side is empty."""
-        return self._levels[self._keys[-1 if self.best_last else 0]] if self._keys else None
+        return self._levels[self._keys[-1]] if self._keys else None
 
     def top(self, n: int) -> list[Level]:
         """The best ``n`` levels as text, best first."""
-        keys = self._keys[: -n - 1 : -1] if self.best_last else self._keys[:n]
-        return [self._levels[key] for key in keys]
+        levels = self._levels
+        return [levels[key] for key in self._keys[: -n - 1 : -1]]
 
     def _widen(self) -> None:
         self._number = Decimal
-        self._levels = {Decimal(level[0]): level for level in self._levels.values()}
+        self._levels = {Decimal(level[0]) * self._sign: level for level in self._levels.values()}
         self._keys = sorted(self._levels)
         if self._horizon is not None:
             self._horizon = Decimal(repr(self._horizon))
@@ -90,8 +92,7 @@ class Book:
     __slots__ = ("asks", "bids", "seq")
 
     def __init__(self) -> None:
-        self.bids = Side(best_last=True)
-        self.asks = Side(best_last=False)
+        self.bids, self.asks = Side(1), Side(-1)
         self.seq: int | None = None
 
     def apply(self, bids: list[Level], asks: list[Level], *, depth: int | None = None) -> None:
@@ -104,8 +105,7 @@ class Book:
 
     def best(self) -> tuple[float | None, float | None]:
         """The best bid and ask price; None for an empty side."""
-        bid, ask = self.bids.best(), self.asks.best()
-        return (float(bid[0]) if bid else None, float(ask[0]) if ask else None)
+        return self.bids.price, self.asks.price
 
     def top(self, n: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """The best ``n`` (price, size) of bids and of asks, best first; fewer when the book is thinner.
@@ -120,8 +120,10 @@ class Book:
     @property
     def told(self) -> int | None:
         """How many levels of each side are certain to be complete; None for all of them."""
-        depths = [side.told for side in (self.bids, self.asks) if side.told is not None]
-        return min(depths, default=None)
+        bids, asks = self.bids.told, self.asks.told
+        if bids is None or asks is None:
+            return asks if bids is None else bids
+        return min(bids, asks)
 
     @property
     def crossed(self) -> bool:

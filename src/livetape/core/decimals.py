@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 
 #: A finite, non-negative JSON number of at most 20 digits before and after the point.
-_PLAIN = r"(?:0|[1-9]\d{0,19})(?:\.\d{1,20})?(?:[eE][+-]?(?:1[0-8]|0?\d))?"
+_PLAIN = r"(?:0|[1-9]\d{0,19}+)(?:\.\d{1,20}+)?+(?:[eE][+-]?(?:1[0-8]|0?\d))?+"
 _one = re.compile(_PLAIN, re.ASCII).fullmatch
-_many = re.compile(f"(?:{_PLAIN},)*", re.ASCII).fullmatch
+_many = re.compile(f"(?:{_PLAIN},)*+", re.ASCII).fullmatch
 
 Level = tuple[str, str]  #: (price, absolute size) as decimal text; size 0 removes the level
 

@@ -6,6 +6,7 @@ A channel is ``venue:SYMBOL/kind``, for example ``kraken:BTC-USD/book``.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -79,6 +80,7 @@ def parse_source(source: str) -> list[Channel]:
     return [Channel(venue.lower(), unified(symbol), k) for k in kinds]
 
 
+@lru_cache(1 << 14)
 def unified(symbol: str) -> str:
     """Our spelling of a vendor's symbol: ``btcusd``, ``BTC/USD`` and ``BTC_USD`` are ``BTC-USD``."""
     symbol = re.sub("[/_]", "-", symbol.upper())

@@ -414,9 +414,9 @@ class Session:
         return update.checksum is not None and self.adapter.checksum(book) != update.checksum
 
     def _watch_horizon(self, state: ChannelState, book: Book, now_ns: int) -> None:
-        """A fetched snapshot ends somewhere: prove no deeper, fetch anew before the market walks off it."""
-        told, reach = book.told, self.adapter.snapshot_depth
-        if told is None or reach is None:
+        """A fetched snapshot ends somewhere: prove no deeper, and fetch anew before the market leaves it."""
+        reach = self.adapter.snapshot_depth
+        if reach is None or (told := book.told) is None:
             return
         if state.proof is not None and state.proof.depth != told:
             state.proof = replace(state.proof, depth=told)
@@ -518,7 +518,7 @@ class Session:
 
     def _deliver_book(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         state.heard_ns = now_ns
-        self._deliver(state, replace(update, _book=book), now_ns)
+        self._deliver(state, update, now_ns, _book=book)
         quote = self.channels.get(state.quote_name)
         if quote is not None and quote.derived and quote.wanted:
             bid, bid_size = book.bids.best() or (None, None)
@@ -530,7 +530,7 @@ class Session:
                 event = Quote(str(quote.channel), update.venue_ns, *best, book.seq)
                 self._deliver(quote, event, now_ns)
 
-    def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
+    def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
         state.delivered += 1
         if state.wanted:
             backfilled = event.origin is Origin.BACKFILLED
@@ -544,6 +544,7 @@ class Session:
                     trust=state.trust,
                     proof=state.proof,
                     origin=Origin.BACKFILLED if backfilled else self._origin,
+                    **more,
                 )
             )
 
