@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .adapters import find
+from .adapters import find, venues
 from .core.errors import ConfigError
 from .feeds.endpoint import Endpoint, endpoint_of
 
@@ -85,13 +85,16 @@ def load(
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(
-                f"{setting!r} is not KEY=VALUE", where="--set", allowed=["venues.kraken.options.depth=100"]
+                f"{setting!r} is not KEY=VALUE", where="--set", example="venues.kraken.options.depth=100"
             )
         _put(tree, key.split("."), _value(text))
     try:
-        return msgspec.convert(tree, Config)
+        config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error), where=path or "configuration") from error
+    for name, venue in config.venues.items():
+        find(name, venue.api)
+    return config
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -105,11 +108,11 @@ def _read(path: str) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> list[tuple[list[str], str]]:
     """``LIVETAPE_<VENUE>_WS_URL``, ``_REST_URL`` and ``_API``."""
-    found = []
+    found, known = [], venues()
     for name, value in environ.items():
         for ending in ("WS_URL", "REST_URL", "API"):
             venue = name.removeprefix("LIVETAPE_").removesuffix(f"_{ending}").lower()
-            if value and name == f"LIVETAPE_{venue.upper()}_{ending}":
+            if value and venue in known and name == f"LIVETAPE_{venue.upper()}_{ending}":
                 found.append((["venues", venue, ending.lower()], value))
     return found
 

@@ -1,6 +1,7 @@
 """``Stream``: the object a Python user holds (floor 5)."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import re
@@ -24,6 +25,13 @@ _KINDS: dict[str, type] = {
     "bar": Bar,
     "status": Status,
     "gap": Gap,
+}
+_HOOKS = {
+    "connected": "open",
+    "disconnected": "close",
+    "unreachable": "error",
+    "denied": "error",
+    "undecodable": "error",
 }
 _log = logging.getLogger("livetape.stream")
 
@@ -139,7 +147,10 @@ class Stream:
         """Run until ``stop`` or Ctrl-C. Raises MisuseError where a loop already runs, as in a notebook."""
         if _running_loop() is not None:
             raise MisuseError("an event loop already runs here: use stream.start() or `async with stream`")
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
             runner.run(self._main())
 
     def start(self) -> Self:
@@ -236,8 +247,7 @@ class Stream:
         if isinstance(event, Gap):
             self._call_hooks("gap", event)
         elif isinstance(event, Status):
-            hook = {"connected": "open", "disconnected": "close", "denied": "error", "undecodable": "error"}
-            self._call_hooks(hook.get(event.state, ""), event)
+            self._call_hooks(_HOOKS.get(event.state, ""), event)
 
     def _call(self, handler: Handler, argument: object) -> None:
         try:

@@ -14,7 +14,7 @@ from livetape.core.instruments import Channel, by_symbol, interval_ns, parse_sou
         ("kraken:BTC-USD/book", ["kraken:BTC-USD/book"]),
         ("kraken:BTC-USD", ["kraken:BTC-USD/trade", "kraken:BTC-USD/book"]),
         ("Kraken:btc-usd/trade", ["kraken:BTC-USD/trade"]),
-        ("kraken:XBT/USD/trade", ["kraken:XBT-USD/trade"]),
+        ("kraken:XBT/USD/trade", ["kraken:BTC-USD/trade"]),
         ("kraken:BTC/USD", ["kraken:BTC-USD/trade", "kraken:BTC-USD/book"]),
         ("gemini:btcusd/book", ["gemini:BTC-USD/book"]),
         ("binance:NKNUSDT/bar.1m", ["binance:NKN-USDT/bar.1m"]),

@@ -1,7 +1,7 @@
 """A session in an unreliable world: whatever is lost, late or repeated, a verified book is the venue's.
 
-The venue is a dictionary of levels with a number that counts its changes. Frames reach the session late, twice
-or never, answers are stale or damaged, the connection breaks, and time passes, in any order.
+The venue is a dictionary of levels with a number that counts its changes. Frames reach the session late,
+twice or never, answers are stale or damaged, the connection breaks, and time passes, in any order.
 """
 
 import json
@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from livetape.adapters.binance import Binance
 from livetape.core.decimals import Level
-from livetape.core.events import BookUpdate, Gap, MarketEvent, Status, Trust
+from livetape.core.events import BookUpdate, Gap, MarketEvent, Trust
 from livetape.core.instruments import Channel
 from livetape.core.session import Close, Fetch, Session
 
@@ -42,6 +42,9 @@ class World(RuleBasedStateMachine):
         self.gaps: dict[str, Gap] = {}
         self.session = Session(QuoteLess(), publish=self.judge)
         self.session.want([BOOK, QUOTE], self.now_ns)
+        self.dial()
+        self.acknowledge()
+        self.answer(age=0, damage=1)
 
     def bids(self) -> list[Level]:
         return sorted(self.levels.items(), key=lambda level: -int(level[0]))
@@ -79,7 +82,11 @@ class World(RuleBasedStateMachine):
         self.obey()
 
     @precondition(lambda self: self.up)
-    @rule()
+    @rule(chance=st.integers(0, 9))
+    def break_down(self, chance: int) -> None:
+        if chance == 9:
+            self.hang_up()
+
     def hang_up(self) -> None:
         self.up, self.wire = False, []
         self.session.disconnected("reset", self.now_ns)
@@ -101,13 +108,12 @@ class World(RuleBasedStateMachine):
         self.wire.append(json.dumps({"stream": "btcusdt@depth@100ms", "data": data}).encode())
 
     @precondition(lambda self: self.up and self.wire)
-    @rule(again=st.integers(0, 9), lose=st.integers(0, 9), damage=st.integers(0, 9))
-    def deliver(self, again: int, lose: int, damage: int) -> None:
-        frame = self.wire.pop(0)
-        if lose:
-            self.session.receive(frame if damage else frame[:-3], self.now_ns)
-            if not again:
-                self.session.receive(frame, self.now_ns)
+    @rule(n=st.integers(1, 4), fate=st.sampled_from(["well"] * 6 + ["lost", "twice", "damaged"]))
+    def deliver(self, n: int, fate: str) -> None:
+        for frame in self.wire[:n]:
+            for _ in range({"lost": 0, "twice": 2}.get(fate, 1)):
+                self.session.receive(frame[:-3] if fate == "damaged" else frame, self.now_ns)
+        self.wire = self.wire[n:]
         self.obey()
 
     @precondition(lambda self: self.up and len(self.wire) > 1)
@@ -130,7 +136,7 @@ class World(RuleBasedStateMachine):
         self.session.receive(b'{"result":null,"id":1}', self.now_ns)
         self.obey()
 
-    @rule(seconds=st.sampled_from([0.1, 1, 12, 31]))
+    @rule(seconds=st.sampled_from([0.1, 0.1, 1, 1, 12, 31]))
     def wait(self, seconds: float) -> None:
         self.now_ns += int(seconds * SECOND)
         self.session.tick(self.now_ns)

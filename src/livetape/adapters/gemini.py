@@ -6,7 +6,7 @@ A snapshot is known by its ``trades`` or ``auction_events`` key; its trades are 
 old [recorded].
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 
@@ -83,31 +83,53 @@ class Gemini(Adapter):
     limits = Limits(symbols_per_socket=100, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [recorded]
 
+    def __init__(self, options: Mapping[str, object] | None = None) -> None:
+        super().__init__(options)
+        self._waiting: list[tuple[str, str]] = []  # streams and symbols asked for, until they are answered
+
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        return _requests("subscribe", channels)
+        wanted = _wire(channels)
+        self._waiting = [each for each in self._waiting if each not in wanted] + wanted
+        return [_request("subscribe", name, native) for name, native in wanted]
 
     def unsubscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        return _requests("unsubscribe", channels)
+        gone = _wire(channels)
+        self._waiting = [each for each in self._waiting if each not in gone]
+        return [_request("unsubscribe", name, native) for name, native in gone]
 
     def stream(self, channel: Channel) -> str:
         return _STREAM[channel.kind]
 
     def parse(self, frame: bytes) -> Iterable[Message]:
         if b'"candles_' in frame[:20]:
-            return _bars(_head.decode(frame).type, _candles.decode(frame))
+            kind, candles = _head.decode(frame).type, _candles.decode(frame)
+            self._answered(kind.removesuffix("_updates"), candles.symbol)
+            return _bars(kind, candles)
         if b'"l2_updates"' in frame[:20] or b'"trade"' in frame[:15] or b'"heartbeat"' in frame[:20]:
             match _frame.decode(frame):
                 case L2() as update:
+                    self._answered("l2", update.symbol)
                     return _book(update)
                 case Print() as trade:
                     return [_trade(trade)]
             return [Heartbeat()]
         head = _head.decode(frame)
         if head.result == "error":
-            return [Denied(head.reason + (f": {head.message}" if head.message else ""))]
+            return [Denied(f"{head.reason} {head.message}".strip(), self._refused())]
         if head.type in _AUCTIONS:
             return [Heartbeat()]
         raise ValueError(f"unknown message {head.type!r}")
+
+    def _answered(self, name: str, native: str) -> None:
+        if (name, native) in self._waiting:
+            self._waiting.remove((name, native))
+
+    def _refused(self) -> tuple[str, ...]:
+        """The channels of the oldest request without an answer: the venue answers in order."""
+        if not self._waiting:
+            return ()
+        name, native = self._waiting.pop(0)
+        return tuple(f"gemini:{unified(native)}/{kind}" for kind, stream in _STREAM.items() if stream == name)
 
     def symbols_path(self) -> str:
         return "/v1/symbols"
@@ -116,15 +138,14 @@ class Gemini(Adapter):
         return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
 
 
-def _requests(verb: str, channels: Sequence[Channel]) -> list[bytes]:
-    streams: dict[str, list[str]] = {}
-    for channel in channels:
-        symbols = streams.setdefault(_STREAM[channel.kind], [])
-        native = channel.symbol.replace("-", "")  # upper case only [recorded]
-        if native not in symbols:
-            symbols.append(native)
-    subscriptions = [Subscription(name, symbols) for name, symbols in streams.items()]
-    return [json.encode(Request(verb, subscriptions))] if subscriptions else []
+def _wire(channels: Sequence[Channel]) -> list[tuple[str, str]]:
+    """The venue's streams and symbols, upper case only [recorded], that carry ``channels``."""
+    return list(dict.fromkeys((_STREAM[c.kind], c.symbol.replace("-", "")) for c in channels))
+
+
+def _request(verb: str, name: str, native: str) -> bytes:
+    """One symbol a request: the venue refuses a whole request for one bad symbol, and does not say which."""
+    return json.encode(Request(verb, [Subscription(name, [native])]))
 
 
 def _book(update: L2) -> Iterator[Message]:

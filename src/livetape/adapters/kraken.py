@@ -144,8 +144,6 @@ _BAR = {minutes: kind for kind, minutes in _MINUTES.items()}
 _CHANNEL = {"trade": "trade", "book": "book", "quote": "ticker", **dict.fromkeys(_MINUTES, "ohlc")}
 _IS_SNAPSHOT = {"snapshot": True, "update": False}
 _SIDES = {"buy": "buy", "sell": "sell"}
-#: REST and v1 names of some assets differ from v2's.
-_ASSETS = {"XBT": "BTC", "XDG": "DOGE"}
 
 
 class Kraken(Adapter):
@@ -204,7 +202,7 @@ class Kraken(Adapter):
 
     def parse_symbols(self, body: bytes) -> list[Instrument]:
         return [
-            Instrument(symbol_of(p.wsname), p.wsname, _step(p.pair_decimals), _step(p.lot_decimals))
+            Instrument(unified(p.wsname), p.wsname, _step(p.pair_decimals), _step(p.lot_decimals))
             for p in _pairs.decode(body).result.values()
         ]
 
@@ -251,11 +249,6 @@ class Kraken(Adapter):
 
 
 _KIND = {"book": "book", "trade": "trade", "ticker": "quote"}
-
-
-def symbol_of(native: str) -> str:
-    """``XBT/USD`` is ``BTC-USD``."""
-    return "-".join(_ASSETS.get(asset, asset) for asset in unified(native).split("-"))
 
 
 @lru_cache(1 << 14)

@@ -1,5 +1,6 @@
 """The command line (floor 5)."""
 
+import os
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> None:
 
     try:
         app()
+    except BrokenPipeError:  # nobody reads our output any more, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except LivetapeError as error:
         sys.stderr.write(f"livetape: {error}\n")
         sys.exit(error.exit_code)

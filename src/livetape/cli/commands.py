@@ -1,7 +1,7 @@
 """The commands and their options; each imports what it needs only when it runs (floor 5)."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -11,37 +11,43 @@ app = typer.Typer(
     name="livetape",
     help="Any vendor's live feed in; one clean, verified, typed tape out.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE…", help="venue:SYMBOL[/kind], e.g. kraken:BTC-USD/book")
-]
-ConfigFile = Annotated[Optional[str], typer.Option("-c", "--config", help="A TOML file.")]  # noqa: UP045 typer
+_SOURCES_HELP = (
+    "venue:SYMBOL or venue:SYMBOL/kind, such as kraken:BTC-USD/book; else those of the configuration."
+)
+Sources = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help=_SOURCES_HELP)]
+ConfigFile = Annotated[str | None, typer.Option("-c", "--config", help="A TOML file.")]
 Settings = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the configuration.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the configuration."),
 ]
 Duration = Annotated[float, typer.Option(help="End after so many seconds; 0 runs until Ctrl-C.", min=0)]
 Seed = Annotated[int, typer.Option(help="The simulated market repeats itself for the same seed.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"livetape {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
-    ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Logs on stderr as JSON lines.")] = False,
     log_file: Annotated[str, typer.Option("--log-file", help="Write logs to this file too.")] = "",
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Log what happens, not only what goes wrong.")
     ] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Log every frame, secrets masked.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Log every frame, too.")] = False,
 ) -> None:
-    if version:
-        typer.echo(f"livetape {__version__}")
-        raise typer.Exit
     from .logs import set_up
 
     set_up(as_json=log_json, file=log_file, verbose=verbose, trace=trace)
@@ -49,21 +55,22 @@ def root(
 
 @app.command()
 def watch(
-    sources: Sources,
+    sources: Sources = None,
     as_json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
-    count: Annotated[int, typer.Option(help="End after so many events; 0 has no end.", min=0)] = 0,
+    count: Annotated[
+        int, typer.Option(help="End after so many events, status and gaps not counted; 0 has no end.", min=0)
+    ] = 0,
     duration: Duration = 0,
     depth: Annotated[
         int | None,
         typer.Option(help="Book levels a side; without it the levels that changed.", min=1, max=1000),
     ] = None,
     config: ConfigFile = None,
-    settings: Settings = [],  # noqa: B006 typer's way
+    settings: Settings = None,
 ) -> None:
     """Show live events: a table in the terminal, or JSON lines.
 
-    Examples:
-    livetape watch kraken:BTC-USD
+    For example: livetape watch kraken:BTC-USD
 
     livetape watch kraken:BTC-USD/book --json --depth 10 --count 5
     """
@@ -77,11 +84,11 @@ def watch(
 
 @app.command()
 def record(
-    sources: Sources,
     store: Annotated[Path, typer.Option(help="The directory of the tape.")],
+    sources: Sources = None,
     duration: Duration = 0,
     config: ConfigFile = None,
-    settings: Settings = [],  # noqa: B006
+    settings: Settings = None,
 ) -> None:
     """Record live events and raw frames.
 
@@ -96,12 +103,14 @@ def record(
 
 @app.command()
 def up(
-    sources: Annotated[Optional[list[str]], typer.Argument(metavar="[SOURCE…]")] = None,  # noqa: UP045
+    sources: Sources = None,
     config: ConfigFile = None,
-    port: Annotated[int, typer.Option(help="Where the gateway listens.", min=0, max=65535)] = 8765,
-    store: Annotated[Optional[Path], typer.Option(help="Record into this directory.")] = None,  # noqa: UP045
+    port: Annotated[
+        int | None, typer.Option(help="Where the gateway listens; else gateway.port, 8765.", min=0, max=65535)
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Record into this directory.")] = None,
     duration: Duration = 0,
-    settings: Settings = [],  # noqa: B006
+    settings: Settings = None,
 ) -> None:
     """Feeds, recorder, gateway and page on real vendors.
 
@@ -110,7 +119,9 @@ def up(
     from .running import configure, run
     from .up import serve
 
-    chosen = configure(config, [*settings, f"gateway.port={port}"], sources or [])
+    chosen = configure(
+        config, [*(settings or []), *([] if port is None else [f"gateway.port={port}"])], sources
+    )
     raise typer.Exit(run(lambda stop: serve(chosen, store, stop), duration))
 
 

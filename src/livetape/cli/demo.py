@@ -48,7 +48,7 @@ async def demonstrate(
 async def _run(app: App, port: int, stop: asyncio.Event, *, browser: bool) -> Gateway:
     try:
         async with app.gateway().serving("127.0.0.1", port) as gateway:
-            app.hub.want(channels_of(app.config.sources))
+            gateway.keep(channels_of(app.config.sources))
             sys.stdout.write(f"livetape demo: {gateway.url}\n")
             sys.stdout.flush()
             if browser:

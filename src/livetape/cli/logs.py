@@ -7,6 +7,8 @@ from logging.handlers import RotatingFileHandler
 
 from msgspec import json
 
+from ..core.errors import ConfigError
+
 
 def set_up(*, as_json: bool, file: str, verbose: bool, trace: bool) -> None:
     """Log to stderr, for people on a terminal and as JSON on demand, and to a rotating ``file``."""
@@ -14,12 +16,19 @@ def set_up(*, as_json: bool, file: str, verbose: bool, trace: bool) -> None:
     root.setLevel(logging.DEBUG if trace else logging.INFO if verbose else logging.WARNING)
     root.handlers = [_stderr(as_json=as_json)]
     if file:
-        kept = RotatingFileHandler(file, maxBytes=10 << 20, backupCount=5)
+        kept = _rotating(file)
         kept.setFormatter(
             JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
         )
         root.addHandler(kept)
     root.propagate = False
+
+
+def _rotating(file: str) -> logging.Handler:
+    try:
+        return RotatingFileHandler(file, maxBytes=10 << 20, backupCount=5)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}", where="--log-file") from error
 
 
 def _stderr(*, as_json: bool) -> logging.Handler:

@@ -12,12 +12,14 @@ from ..core.instruments import Channel, parse_source
 from ..stream import loop_factory
 
 
-def configure(path: str | None, settings: list[str], sources: list[str], depth: int | None = None) -> Config:
+def configure(
+    path: str | None, settings: list[str] | None, sources: list[str] | None, depth: int | None = None
+) -> Config:
     """The configuration with the sources of the command line, each of them checked as far as that goes."""
-    config = load(path, settings)
+    config = load(path, settings or [])
     wanted = channels_of(sources or config.sources)
     if not wanted:
-        raise ConfigError("nothing to do: name a source", allowed=["kraken:BTC-USD"])
+        raise ConfigError("nothing to do: name a source", example="kraken:BTC-USD")
     for venue in {channel.venue for channel in wanted}:
         config.venue(venue).endpoint(venue)
         if depth is not None:

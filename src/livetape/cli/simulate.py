@@ -26,6 +26,10 @@ class Options(Struct, frozen=True):
 
 async def serve(options: Options, stop: asyncio.Event) -> int:
     """Serve each venue on a port of its own until ``stop``."""
+    if twice := [venue for venue in options.venues if options.venues.count(venue) > 1]:
+        raise ConfigError(f"{twice[0]!r} is named twice", where="simulate")
+    if options.port + len(options.venues) - 1 > 65535:
+        raise ConfigError("the last venue's port would be above 65535", where="--port", example="--port 9400")
     if options.ledger is not None:
         _check_writable(options.ledger)
     async with AsyncExitStack() as stack:
@@ -36,7 +40,7 @@ async def serve(options: Options, stop: asyncio.Event) -> int:
                 await stack.enter_async_context(vendor.serving(port))
             except OSError as error:
                 problem = f"cannot listen on port {port}: {error.strerror}"
-                raise ConfigError(problem, where=venue, allowed=["--port 0"]) from error
+                raise ConfigError(problem, where=venue, example="--port 0") from error
             sys.stdout.write(f"export LIVETAPE_{venue.upper()}_WS_URL={vendor.ws_url}\n")
         sys.stdout.flush()
         sys.stderr.write("simulated vendors are up; Ctrl-C ends them\n")

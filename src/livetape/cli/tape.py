@@ -29,7 +29,10 @@ def print_replay(store: Path, *, as_json: bool, depth: int | None) -> None:
 
 def print_gaps(store: Path, *, as_json: bool) -> None:
     """The gap ledger of a tape."""
-    for gap in open_store(store).gaps():
+    gaps = open_store(store).gaps()
+    if not gaps:
+        sys.stderr.write("no gaps\n")
+    for gap in gaps:
         if as_json:
             named = {"from" if k == "start" else "to" if k == "end" else k: v for k, v in gap.items()}
             sys.stdout.buffer.write(json.encode({"type": "gap"} | named) + b"\n")

@@ -16,7 +16,7 @@ async def serve(config: Config, store: Path | None, stop: asyncio.Event) -> int:
         app.record(store or config.store.dir)
     try:
         async with app.gateway().serving(config.gateway.host, config.gateway.port) as gateway:
-            app.hub.want(channels_of(config.sources))
+            gateway.keep(channels_of(config.sources))
             sys.stderr.write(f"livetape is at {gateway.url}; Ctrl-C ends it\n")
             await stop.wait()
     finally:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from .. import clock
 from ..app import App
 from ..config import Config
-from ..core.errors import ConfigError, ConnectError, VendorError
+from ..core.errors import ConnectError, LivetapeError
 from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
 from ..core.instruments import Channel
 from ..core.wire import event_json
@@ -57,7 +57,7 @@ class Denials:
     def __init__(self, app: App, channels: list[Channel], stop: asyncio.Event) -> None:
         self._app, self._stop = app, stop
         self._left = set(map(str, channels))
-        self._errors: list[ConfigError | VendorError] = []
+        self._errors: list[LivetapeError] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def put(self, event: MarketEvent) -> None:
@@ -95,9 +95,9 @@ class _Json(contextlib.AbstractContextManager["_Json"]):
     def put(self, event: MarketEvent) -> None:
         if self._view.count and self._put >= self._view.count:
             return
-        self._put += 1
+        self._put += not isinstance(event, Status | Gap)
         self._lines.put(event_json(event, self._view.depth))
-        if self._put == self._view.count:
+        if self._view.count and self._put >= self._view.count:
             self._stop.set()
 
     def __exit__(self, *_: object) -> None:

@@ -1,1 +1,1 @@
-"""The pure core: no socket, file, clock, log or task (floors 0-2)."""
+"""The pure core: no socket, file, clock, log or task (floors 0 to 3)."""

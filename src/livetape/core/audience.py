@@ -14,8 +14,18 @@ class Audience:
     def offer(self, shared: Shared, unsent: int = 0) -> None:
         """Take one event of a channel; ``unsent`` bytes already wait in the socket."""
         subscription = self.subscriptions.get(shared.event.channel)
-        if subscription is not None and not self.paused:
+        if subscription is None:
+            return
+        if self.paused:
+            subscription.hold(shared.event)
+        else:
             subscription.offer(shared, self._limit - unsent - self.bytes)
+
+    def resume(self, now_ns: int) -> None:
+        """Take events again, and say what was passed over meanwhile."""
+        self.paused = False
+        for subscription in self.subscriptions.values():
+            subscription.resume(now_ns)
 
     @property
     def bytes(self) -> int:

@@ -49,6 +49,7 @@ class Subscription:
         self._queue: deque[Item] = deque()
         self._newest: Shared | None = None
         self._skipped = 0
+        self._held = self._held_ns = 0
 
     def offer(self, shared: Shared, room: int) -> None:
         """Take one event; ``room`` is how many bytes more the client's outbox may hold."""
@@ -63,6 +64,19 @@ class Subscription:
             return
         self.bytes += len(line)
         self._queue.append((line, event))
+
+    def hold(self, event: MarketEvent) -> None:
+        """Pass an event over, because the client has paused."""
+        if self._delivery == "every" and not isinstance(event, Status | Gap):
+            self._held_ns = self._held_ns or event.recv_ns
+            self._held += 1
+
+    def resume(self, now_ns: int) -> None:
+        """Say what was passed over."""
+        if self._held:
+            gap = Gap(self.channel, self._held_ns, now_ns, "paused", missing=self._held, recv_ns=now_ns)
+            self._queue.append((event_json(gap), gap))
+            self._held = self._held_ns = 0
 
     def take(self, now_ns: int) -> list[Item]:
         """What may be sent now."""

@@ -27,9 +27,12 @@ class ConfigError(LivetapeError):
 
     exit_code = 2
 
-    def __init__(self, problem: str, *, where: str = "", allowed: list[str] | None = None) -> None:
+    def __init__(
+        self, problem: str, *, where: str = "", allowed: list[str] | None = None, example: str = ""
+    ) -> None:
         self.problem, self.where, self.allowed = problem, where, allowed or []
-        hint = f"; did you mean {' or '.join(self.allowed)}?" if self.allowed else ""
+        hint = f"; for example {example}" if example else ""
+        hint = f"; did you mean {' or '.join(self.allowed)}?" if self.allowed else hint
         super().__init__(f"{where}: {problem}{hint}" if where else problem + hint)
 
 

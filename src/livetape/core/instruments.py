@@ -26,6 +26,8 @@ _STABLE = ("FDUSD", "RLUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "DAI")
 _COINS = ("BTC", "ETH", "BNB", "BCH", "LTC", "FIL")
 #: Quote currencies, longest first, by which a spelling without a separator is split.
 _QUOTES = sorted((*_MONEY, *_STABLE, *_COINS), key=len, reverse=True)
+#: What some venues call an asset that the others call otherwise.
+_ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 
 
 class Channel(NamedTuple):
@@ -63,29 +65,33 @@ def parse_source(source: str) -> list[Channel]:
     Raises ConfigError when the form or the kind is wrong. The venue is judged where adapters are found.
     """
     venue, colon, rest = source.partition(":")
-    symbol, slash, kind = rest.partition("/")
-    if slash and kind not in KINDS and "/" in kind:  # a native spelling such as XBT/USD/trade
-        symbol, _, kind = rest.rpartition("/")
-    elif slash and kind.isupper() and kind not in KINDS:
-        symbol, slash, kind = rest, "", ""
+    symbol, slash, kind = rest.rpartition("/")
+    if not slash or (kind not in KINDS and kind.upper() in _QUOTES):  # BTC/USD is a symbol
+        symbol, kind = rest, ""
     if not (venue and colon and symbol):
         problem = f"{source!r} is not a source; write venue:SYMBOL or venue:SYMBOL/kind"
-        raise ConfigError(problem, allowed=["kraken:BTC-USD/book"])
+        raise ConfigError(problem, example="kraken:BTC-USD/book")
     if not _SYMBOL(symbol):
         raise ConfigError(f"{symbol!r} is not a symbol")
-    if slash and kind not in KINDS:
-        allowed = nearest(kind, KINDS) or list(KINDS[:3])
-        raise ConfigError(f"{kind!r} is not a kind of channel", where=source, allowed=allowed)
-    kinds = (kind,) if slash else DEFAULT_KINDS
+    if kind and kind not in KINDS:
+        close = nearest(kind, KINDS)
+        raise ConfigError(
+            f"{kind!r} is not a kind of channel", where=source, allowed=close or list(KINDS[:3])
+        )
+    kinds = (kind,) if kind else DEFAULT_KINDS
     return [Channel(venue.lower(), unified(symbol), k) for k in kinds]
 
 
 @lru_cache(1 << 14)
 def unified(symbol: str) -> str:
-    """Our spelling of a vendor's symbol: ``btcusd``, ``BTC/USD`` and ``BTC_USD`` are ``BTC-USD``."""
+    """Our spelling of a vendor's symbol: ``btcusd``, ``BTC/USD`` and ``XBT_USD`` are ``BTC-USD``."""
     symbol = re.sub("[/_]", "-", symbol.upper())
-    if "-" in symbol:
-        return symbol
+    if "-" not in symbol:
+        symbol = _split(symbol)
+    return "-".join([_ALIASES.get(asset, asset) for asset in symbol.split("-")])
+
+
+def _split(symbol: str) -> str:
     for quote in _QUOTES:
         base = symbol.removesuffix(quote)
         if base != symbol and len(base) >= 3 and not (base == "USD" and quote in _STABLE):

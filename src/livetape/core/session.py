@@ -155,6 +155,11 @@ class Session:
             self._emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
         return self._take()
 
+    def unreachable(self, cause: str, now_ns: int) -> list[MarketEvent]:
+        """There is no connection: say so, whoever waits for data wants to know."""
+        self._emit(Status(self.adapter.venue, "unreachable", cause, trust=Trust.STALE), now_ns)
+        return self._take()
+
     def end(self, now_ns: int) -> list[MarketEvent]:
         """The connection is closed because nobody wants it any more: that is no gap."""
         if self._connected:
@@ -266,12 +271,18 @@ class Session:
         state.received += 1
         if trade.number is not None:
             lost = 0 if state.number is None else trade.number - state.number - 1
-            if state.number is not None and lost < 0:
+            if lost < 0 and (state.gap is None or backfilled):
                 state.superseded += 1
                 return
-            if lost:
-                self._open_gap(state, f"trade number {state.number} was followed by {trade.number}", now_ns)
-            self._close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
+            if lost < 0:  # after a break the venue counts anew: nobody knows what was missed
+                state.number = None
+            if state.number is None:
+                self._close_gap(state, now_ns)
+            else:
+                if lost:
+                    cause = f"trade number {state.number} was followed by {trade.number}"
+                    self._open_gap(state, cause, now_ns)
+                self._close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
             state.number = trade.number
         else:
             self._close_gap(state, now_ns)
@@ -312,10 +323,10 @@ class Session:
         """Without names the refusal is of whatever has not spoken yet."""
         states = self.channels
         refused = [states[n] for n in names if n in states] or [s for s in states.values() if not s.heard_ns]
-        for state in refused:
+        for state in [each for one in refused for each in self._made_from(one)]:
             state.expected_ns = None
             state.trust, state.cause = Trust.STALE, reason
-            self._emit(Status(str(state.channel), "denied", reason), now_ns)
+            self._emit(Status(str(state.channel), "denied", reason, trust=state.trust), now_ns)
         if not refused:
             self._emit(Status(self.adapter.venue, "denied", reason), now_ns)
 
@@ -492,7 +503,7 @@ class Session:
             state.gap = Gap(str(state.channel), start_ns, None, cause)
             state.proof = None
             if state.wanted:
-                self._emit(state.gap, now_ns)
+                self._emit(replace(state.gap, trust=state.trust), now_ns)
 
     def _close_gap(
         self, state: ChannelState, now_ns: int, *, healed: str | None = None, missing: int | None = None
@@ -500,7 +511,8 @@ class Session:
         if state.gap is not None:
             gap, state.gap = state.gap, None
             if state.wanted:
-                self._emit(replace(gap, end_ns=now_ns, healed=healed, missing=missing), now_ns)
+                ended = replace(gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust)
+                self._emit(ended, now_ns)
 
     def _watch_silence(self, now_ns: int) -> None:
         quiet_s = (now_ns - self._heard_ns) / SECOND

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 
 from ..core.decimals import nearest
-from ..core.errors import ConfigError, LivetapeError
+from ..core.errors import ConfigError, LivetapeError, SubscriptionDenied
 from ..core.instruments import Channel, Instrument
 from .feed import Feed
 from .line import Line
@@ -56,9 +56,11 @@ class Hub:
             _log.warning("%s: no list of symbols: %s", venue, error)
             return []
 
-    async def explain(self, channel: Channel, reason: str) -> ConfigError:
-        """An error for a refused channel that names the symbols most like it."""
+    async def explain(self, channel: Channel, reason: str) -> LivetapeError:
+        """A refusal as an error: of a symbol that does not exist, with its neighbours, or by the vendor."""
         known = [instrument.symbol for instrument in await self.instruments(channel.venue)]
+        if channel.symbol in known:
+            return SubscriptionDenied(channel.venue, reason, channel.symbol)
         return ConfigError(
             f"{channel.symbol!r}: {reason}", where=channel.venue, allowed=nearest(channel.symbol, known)
         )

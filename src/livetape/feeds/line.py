@@ -61,15 +61,13 @@ class Line:
     def want(self, channels: Iterable[Channel]) -> None:
         """Subscribe, now or as soon as there is a connection."""
         channels = list(channels)
-        self._record(Direction.WANT, note=" ".join(map(str, channels)))
-        self.session.want(channels, self._tick_ns())
+        self.session.want(channels, self._record(Direction.WANT, note=" ".join(map(str, channels))))
         self._carry_out()
 
     def drop(self, channels: Iterable[Channel]) -> None:
         """Give up subscriptions."""
         channels = list(channels)
-        self._record(Direction.DROP, note=" ".join(map(str, channels)))
-        self.session.drop(channels, self._tick_ns())
+        self.session.drop(channels, self._record(Direction.DROP, note=" ".join(map(str, channels))))
         self._carry_out()
 
     def start(self) -> None:
@@ -80,8 +78,7 @@ class Line:
     async def stop(self) -> None:
         """Close the connection for good and wait until everything of this line has ended."""
         if self._close_transport("stopped"):
-            self._record(Direction.END)
-            self.session.end(self._tick_ns())
+            self.session.end(self._record(Direction.END))
             self._carry_out()
         await self.pause()
 
@@ -104,6 +101,7 @@ class Line:
                 cause = await self._live()
             except ConnectError as error:
                 cause, retry_after_s = error.cause, error.retry_after_s
+                self.session.unreachable(cause, self._tick_ns())
             self.last_error = cause
             if self._at_once or (self._opened_ns and clock.now_ns() - self._opened_ns > HEALTHY_S * 1e9):
                 attempt = 0
@@ -133,8 +131,7 @@ class Line:
         finally:
             cause = self._lost.result() if self._lost.done() else "paused"
             if self._close_transport(cause):
-                self._record(Direction.CLOSE, note=cause)
-                self.session.disconnected(cause, self._tick_ns())
+                self.session.disconnected(cause, self._record(Direction.CLOSE, note=cause))
                 self._carry_out()
 
     def _close_transport(self, cause: str) -> bool:
@@ -153,14 +150,12 @@ class Line:
         self._transport = transport
         self.ever_connected, self._opened_ns = True, clock.now_ns()
         _log.info("%s: connected to %s", self.session.adapter.venue, self._url)
-        self._record(Direction.OPEN, note=self._url)
-        self.session.connected(self._tick_ns())
+        self.session.connected(self._record(Direction.OPEN, note=self._url))
         self._carry_out()
 
     def on_frame(self, frame: bytes) -> None:
         """Keep it raw, then let the session judge it."""
-        now_ns = self._tick_ns()
-        self._tap(RawRecord(self.session.number, now_ns, Direction.IN, frame))
+        now_ns = self._record(Direction.IN, frame)
         _log.debug("%s < %s", self.session.adapter.venue, frame)
         self.session.receive(frame, now_ns)
         self._carry_out()
@@ -207,13 +202,16 @@ class Line:
                     "%s: snapshot of %s: %s; next try in %.1f s", venue, fetch.symbol, error.cause, wait_s
                 )
                 continue
-            self._record(Direction.FETCHED, body, note=fetch.symbol)
-            self.session.fetched(fetch.symbol, body, self._tick_ns())
+            now_ns = self._record(Direction.FETCHED, body, note=fetch.symbol)
+            self.session.fetched(fetch.symbol, body, now_ns)
             self._carry_out()
             return
 
-    def _record(self, direction: Direction, payload: bytes = b"", note: str = "") -> None:
-        self._tap(RawRecord(self.session.number, self._tick_ns(), direction, payload, note))
+    def _record(self, direction: Direction, payload: bytes = b"", note: str = "") -> int:
+        """Keep what happens, and when: the session is told the same time, so that a replay gives the same."""
+        now_ns = self._tick_ns()
+        self._tap(RawRecord(self.session.number, now_ns, direction, payload, note))
+        return now_ns
 
     def _tick_ns(self) -> int:
         self._now_ns = max(self._now_ns, clock.now_ns())

@@ -80,7 +80,7 @@ class Gateway:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
-                raise ConfigError(problem, where="gateway", allowed=["--port 0"]) from error
+                raise ConfigError(problem, where="gateway", example="--port 0") from error
             self._host, self.port = host, runner.addresses[0][1]
             yield self
         finally:
@@ -89,6 +89,10 @@ class Gateway:
             for client in list(self.fanout.clients):
                 client.socket.abort()
             await runner.cleanup()
+
+    def keep(self, channels: list[Channel]) -> None:
+        """Want ``channels`` upstream for good, so that their state is there when a client comes."""
+        self._want(channels)
 
     # HTTP
 
@@ -162,16 +166,27 @@ class Gateway:
             case "subscribe":
                 self._subscribe(client, request)
             case "unsubscribe":
-                self._unsubscribe(client, request.channels)
-                client.socket.write(framed(reply("ack", id=request.id, channels=request.channels)))
+                self._answer_unsubscribe(client, request)
             case "ping":
                 client.socket.write(framed(reply("pong", id=request.id, ts=clock.now_ns())))
-            case "pause" | "resume":
-                client.audience.paused = request.op == "pause"
+            case "pause":
+                client.audience.paused = True
                 client.socket.write(framed(reply("ack", id=request.id)))
-                if request.op == "resume":
-                    for subscription in client.audience.subscriptions.values():
-                        self.fanout.present(client, subscription.channel, subscription.depth)
+            case "resume":
+                client.audience.resume(clock.now_ns())
+                client.socket.write(framed(reply("ack", id=request.id)))
+                for subscription in client.audience.subscriptions.values():
+                    self.fanout.present(client, subscription.channel, subscription.depth)
+
+    def _answer_unsubscribe(self, client: Client, request: Request) -> None:
+        try:
+            names = [str(channel) for source in request.channels for channel in parse_source(source)]
+        except ConfigError as error:
+            message = reply("error", id=request.id, code="UNKNOWN_CHANNEL", message=str(error))
+            client.socket.write(framed(message))
+            return
+        self._unsubscribe(client, names)
+        client.socket.write(framed(reply("ack", id=request.id, channels=names)))
 
     def _subscribe(self, client: Client, request: Request) -> None:
         try:
@@ -196,9 +211,10 @@ class Gateway:
             )
         if not request.max_hz > 0 or not 1 <= request.depth <= 1000:
             raise ConfigError("max_hz must be above 0 and depth from 1 to 1000", where="request")
-        channels = [channel for source in request.channels for channel in parse_source(source)]
+        named = [channel for source in request.channels for channel in parse_source(source)]
+        channels = list(dict.fromkeys(named))
         if not channels:
-            raise ConfigError("no channels", where="request", allowed=["kraken:BTC-USD/book"])
+            raise ConfigError("no channels", where="request", example="kraken:BTC-USD/book")
         if len(client.audience.subscriptions) + len(channels) > MAX_CHANNELS:
             raise ConfigError(f"more than {MAX_CHANNELS} channels", where="request")
         return channels
