@@ -6,7 +6,7 @@ import inspect
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -37,7 +37,6 @@ _log = logging.getLogger("livetape.stream")
 
 Handler = Callable[..., Any]
 _H = TypeVar("_H", bound=Handler)
-_T = TypeVar("_T")
 
 
 class Stream:
@@ -69,6 +68,7 @@ class Stream:
         self._ended: asyncio.Event | None = None
         self._paused = False
         self._thread: threading.Thread | None = None
+        self._queued: list[_Queued] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._iterators: list[asyncio.Queue[MarketEvent | None]] = []
 
@@ -84,7 +84,7 @@ class Stream:
         matches = _matcher(pattern)
 
         def decorate(handler: _H) -> _H:
-            self._handlers.append((matches, self._queued(handler)))
+            self._handlers.append((matches, self._direct(handler)))
             return handler
 
         return decorate
@@ -109,35 +109,45 @@ class Stream:
 
     def subscribe(self, *sources: str) -> None:
         """Add sources, also while running. Raises ConfigError when one cannot be had by its name."""
-        new = [channel for channel in _channels(sources) if channel not in self._channels]
-        self._do(lambda app: app.hub.want(new))
-        self._channels += new
+        channels = _channels(sources)
+
+        def add(app: App | None) -> None:
+            new = [channel for channel in channels if channel not in self._channels]
+            if app is not None:
+                app.hub.want(new)
+            self._channels += new
+
+        self._do(add)
 
     def unsubscribe(self, *sources: str) -> None:
         """Take sources away, also while running."""
-        gone = [channel for channel in _channels(sources) if channel in self._channels]
-        self._channels = [channel for channel in self._channels if channel not in gone]
-        self._do(lambda app: app.hub.drop(gone))
+        channels = _channels(sources)
+
+        def take(app: App | None) -> None:
+            gone = [channel for channel in channels if channel in self._channels]
+            self._channels = [channel for channel in self._channels if channel not in gone]
+            if app is not None:
+                app.hub.drop(gone)
+
+        self._do(take)
 
     def pause(self) -> None:
         """Close the connections and keep the subscriptions; what is missed meanwhile is a gap."""
-        self._paused = True
-        self._do(lambda app: app.hub.pause())
+        self._set_paused(True, lambda app: app.hub.pause())
 
     def resume(self) -> None:
         """Connect again after ``pause``."""
-        self._paused = False
-        self._do(lambda app: app.hub.resume())
+        self._set_paused(False, lambda app: app.hub.resume())
 
     def stop(self) -> None:
-        """End the stream; from another thread, wait until it has ended."""
-        loop, ended, thread = self._loop, self._ended, self._thread
-        if loop is None or ended is None:
+        """End the stream; from another thread than its own, wait until a started one has ended."""
+        loop, thread = self._loop, self._thread
+        if loop is None:
             return
         if _running_loop() is loop:
-            ended.set()
+            self._end()
             return
-        loop.call_soon_threadsafe(ended.set)
+        loop.call_soon_threadsafe(self._end)
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
@@ -176,6 +186,8 @@ class Stream:
         await self._close()
 
     async def __aiter__(self) -> AsyncIterator[MarketEvent]:
+        if self._app is None:
+            raise MisuseError("iterate inside `async with stream`")
         queue: asyncio.Queue[MarketEvent | None] = asyncio.Queue()
         self._iterators.append(queue)
         try:
@@ -203,36 +215,48 @@ class Stream:
     def _open(self) -> None:
         if self._app is not None:
             raise MisuseError("this stream runs already")
-        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         app = App(self._config)
         app.bus.subscribe(None, self._dispatch)
         app.hub.want(self._channels)
         if self._paused:
             app.hub.pause()
-        self._app = app
+        self._app, self._loop, self._ended = app, asyncio.get_running_loop(), asyncio.Event()
+        for each in self._queued:
+            self._tasks.append(each.start(self))
+
+    def _end(self) -> None:
+        if self._ended is not None:
+            self._ended.set()
+        for queue in self._iterators:
+            queue.put_nowait(None)
 
     async def _close(self) -> None:
         app, self._app, self._loop = self._app, None, None
+        self._end()
         if app is not None:
             await app.close()
-        for queue in self._iterators:
-            queue.put_nowait(None)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    def _do(self, action: Callable[[App], _T]) -> None:
+    def _set_paused(self, paused: bool, action: Callable[[App], None]) -> None:
+        def change(app: App | None) -> None:
+            self._paused = paused
+            if app is not None:
+                action(app)
+
+        self._do(change)
+
+    def _do(self, action: Callable[[App | None], None]) -> None:
         """Carry ``action`` out on the stream's loop, when there is one, and hand its error to the caller."""
-        loop, app = self._loop, self._app
-        if loop is None or app is None:
-            return
-        if _running_loop() is loop:
-            action(app)
+        loop = self._loop
+        if loop is None or _running_loop() is loop:
+            action(self._app)
             return
 
         async def there() -> None:
-            action(app)
+            action(self._app)
 
         asyncio.run_coroutine_threadsafe(there(), loop).result()
 
@@ -253,9 +277,7 @@ class Stream:
         try:
             handler(argument)
         except Exception as error:  # a user's mistake must not end the feed
-            self.failures += 1
-            _log.exception("a handler failed on %s", argument)
-            self._call_hooks("error", error)
+            self._failed(error, argument)
 
     def _call_hooks(self, name: str, argument: object) -> None:
         for hook in self._hooks.get(name, ()):
@@ -266,35 +288,23 @@ class Stream:
                 _log.exception("the %s hook failed on %s", name, argument)
 
     def _hook(self, name: str, handler: _H) -> _H:
-        self._hooks[name].append(self._queued(handler))
+        self._hooks[name].append(self._direct(handler))
         return handler
 
-    def _queued(self, handler: Handler) -> Handler:
-        """``handler`` itself, or for an async one a function that puts the event into its queue."""
+    def _direct(self, handler: Handler) -> Handler:
+        """``handler`` itself, or for an async one the way into its queue."""
         if not inspect.iscoroutinefunction(handler):
             return handler
-        queue: asyncio.Queue[Any] | None = None
+        queued = _Queued(handler)
+        self._queued.append(queued)
+        if self._app is not None:
+            self._do(lambda _: self._tasks.append(queued.start(self)))
+        return lambda event: self._offer(queued.queue, event)
 
-        def put(event: Any) -> None:
-            nonlocal queue
-            if queue is None or self._tasks == []:
-                queue = asyncio.Queue()
-                self._tasks.append(asyncio.get_running_loop().create_task(self._drain(queue, handler)))
-            self._offer(queue, event)
-
-        return put
-
-    async def _drain(
-        self, queue: "asyncio.Queue[Any]", handler: Callable[[Any], Coroutine[Any, Any, None]]
-    ) -> None:
-        while True:
-            event = await queue.get()
-            try:
-                await handler(event)
-            except Exception as error:  # a user's mistake must not end the feed
-                self.failures += 1
-                _log.exception("an async handler failed on %s", event)
-                self._call_hooks("error", error)
+    def _failed(self, error: Exception, event: object) -> None:
+        self.failures += 1
+        _log.error("a handler failed on %s", event, exc_info=error)
+        self._call_hooks("error", error)
 
     def _offer(self, queue: "asyncio.Queue[Any]", event: Any) -> None:
         if queue.qsize() >= QUEUE:
@@ -303,6 +313,26 @@ class Stream:
             if self.dropped & (self.dropped - 1) == 0:
                 _log.warning("%d events dropped: an async handler or iterator is too slow", self.dropped)
         queue.put_nowait(event)
+
+
+class _Queued:
+    """An async handler and what waits for it; each run has a queue and a task of its own."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._handler = handler
+
+    def start(self, stream: Stream) -> asyncio.Task[None]:
+        self.queue = asyncio.Queue()
+        return asyncio.get_running_loop().create_task(self._drain(stream, self.queue))
+
+    async def _drain(self, stream: Stream, queue: "asyncio.Queue[Any]") -> None:
+        while True:
+            event = await queue.get()
+            try:
+                await self._handler(event)
+            except Exception as error:  # a user's mistake must not end the feed
+                stream._failed(error, event)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

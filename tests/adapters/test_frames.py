@@ -382,19 +382,29 @@ def test_gemini_says(frame: bytes, said: list[Message]) -> None:
     assert find("gemini")().decode(frame) == said
 
 
-def test_gemini_is_asked_in_one_frame_in_upper_case() -> None:
+def test_gemini_is_asked_in_upper_case_for_each_stream_of_a_symbol() -> None:
     gemini = find("gemini")()
-    wanted = channels(
-        "gemini:BTC-USD/trade", "gemini:BTC-USD/book", "gemini:ETH-USD/book", "gemini:BTC-USD/bar.1m"
-    )
-    assert gemini.subscribe(wanted) == [
-        b'{"type":"subscribe","subscriptions":[{"name":"l2","symbols":["BTCUSD","ETHUSD"]},'
-        b'{"name":"candles_1m","symbols":["BTCUSD"]}]}'
+    ask = b'{"type":"subscribe","subscriptions":[{"name":"%b","symbols":["%b"]}]}'
+    wanted = [
+        f"gemini:{each}" for each in ("BTC-USD/trade", "BTC-USD/book", "ETH-USD/book", "BTC-USD/bar.1m")
     ]
-    assert gemini.unsubscribe(wanted[:1]) == [
+    assert gemini.subscribe(channels(*wanted)) == [
+        ask % (b"l2", b"BTCUSD"),
+        ask % (b"l2", b"ETHUSD"),
+        ask % (b"candles_1m", b"BTCUSD"),
+    ]
+    assert gemini.unsubscribe(channels(wanted[0])) == [
         b'{"type":"unsubscribe","subscriptions":[{"name":"l2","symbols":["BTCUSD"]}]}'
     ]
     assert gemini.subscribe([]) == []
+
+
+def test_gemini_refuses_in_the_order_in_which_it_was_asked() -> None:
+    gemini = subscribed("gemini", "gemini:BTC-USD/book", "gemini:XYZ-USD/trade", "gemini:ETH-USD/book")
+    gemini.decode(GEMINI[0][0])  # the first is answered
+    [refusal] = gemini.decode(b'{"result":"error","reason":"NoValidTradingPairs"}')
+    assert isinstance(refusal, Denied)
+    assert set(refusal.channels) == {"gemini:XYZ-USD/trade", "gemini:XYZ-USD/book"}
 
 
 # Gemini v1

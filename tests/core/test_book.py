@@ -33,8 +33,8 @@ def naive(
                 if Decimal(size):
                     side[Decimal(price)] = size
         for side, sign in zip(sides, (-1, 1), strict=True):
-            for price in sorted(side, key=lambda price: sign * price)[depth:] if depth else []:
-                del side[price]
+            for worse in sorted(side, key=lambda price: sign * price)[depth:] if depth else []:
+                del side[worse]
     return [sorted(sides[0].items(), reverse=True), sorted(sides[1].items())]
 
 
@@ -68,10 +68,11 @@ def test_reading_it_gives_floats_and_keeps_the_text() -> None:
 def test_a_horizon_tells_how_many_levels_are_certain() -> None:
     book = Book()
     book.apply([("10", "1"), ("9", "1"), ("8", "1")], [("11", "1"), ("12", "1")])
-    assert book.told is None
+    assert (book.bids.told, book.asks.told, book.told) == (None, None, None)
     book.bids.close_horizon()
     book.apply([("7", "1"), ("10.5", "1")], [])
-    assert (book.bids.told, book.asks.told, book.told) == (4, None, 4)
+    told = [book.bids.told, book.asks.told, book.told]
+    assert told == [4, None, 4]
     book.apply([("10", "0"), ("10.5", "0"), ("9", "0"), ("8", "0")], [])
     assert book.told == 0
     book.apply([("7.12345678901234567", "1")], [])  # widens the keys
@@ -100,3 +101,34 @@ def test_plain_numbers_are_taken_as_they_are(text: str) -> None:
 
 def test_significant_digits_are_those_a_float_must_keep() -> None:
     assert [significant(text) for text in ("100", "0.00120", "1.50", "123e5", "0")] == [1, 2, 2, 3, 0]
+
+
+#: Texts of up to 25 digits around one price: many are the same float, none the same number.
+LONG_PRICES = st.builds(
+    "{}{}".format,
+    st.sampled_from(["100.", "1234567890.", "0."]),
+    st.from_regex(r"[0-9]{1,15}", fullmatch=True),
+)
+
+
+@given(
+    st.lists(st.tuples(LONG_PRICES, SIZES), max_size=20),
+    st.lists(st.tuples(LONG_PRICES, SIZES), max_size=20),
+    st.lists(st.tuples(LONG_PRICES, SIZES), max_size=20),
+)
+def test_what_was_told_is_counted_right_whatever_follows(
+    bids: list[Level], asks: list[Level], later: list[Level]
+) -> None:
+    book = Book()
+    book.apply(bids, asks)
+    ends = []
+    for side in (book.bids, book.asks):
+        side.close_horizon()
+        ends.append(Decimal(side.top(len(side))[-1][0]) if len(side) else None)
+    book.apply(later, later)
+    (bid_levels, ask_levels), (bid_end, ask_end) = naive([(bids, asks), (later, later)], None), ends
+    told_bids = None if bid_end is None else sum(price >= bid_end for price, _ in bid_levels)
+    told_asks = None if ask_end is None else sum(price <= ask_end for price, _ in ask_levels)
+    assert (book.bids.told, book.asks.told) == (told_bids, told_asks)
+    assert book.told == min((n for n in (told_bids, told_asks) if n is not None), default=None)
+    assert [Decimal(price) for price, _ in book.asks.top(99)] == [price for price, _ in ask_levels]

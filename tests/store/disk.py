@@ -36,13 +36,16 @@ class Disk(apsw.VFS):
 
     def fsync(self, descriptor: int) -> None:
         """What ``os.fsync`` does on this disk."""
-        [path] = [path for path in self._safe if samestat(path.stat(), os.fstat(descriptor))]
+        status = os.fstat(descriptor)
+        [path] = [path for path in list(self._safe) if path.exists() and samestat(path.stat(), status)]
         self.keep(path)
 
-    def after_power_cut(self, directory: Path) -> None:
-        """Put into ``directory`` what the disk would still hold if the power went now."""
-        for path, content in dict(self._safe).items():
-            (directory / path.name).write_bytes(content)
+    def after_power_cut(self, directory: Path, copy: Path) -> None:
+        """Put into ``copy`` what would be left of ``directory`` if the power went now."""
+        copy.mkdir(parents=True)
+        for path, content in list(self._safe.items()):
+            if path.parent == directory:
+                (copy / path.name).write_bytes(content)
 
 
 class DiskFile(apsw.VFSFile):

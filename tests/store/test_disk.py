@@ -241,7 +241,6 @@ def test_a_slow_disk_costs_neither_the_caller_time_nor_more_memory_than_agreed(t
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_power_cut_takes_nothing_that_was_called_synced(tmp_path: Path, seed: int) -> None:
-    (tmp_path / "after" / "journal").mkdir(parents=True)
     with disk() as fake:
         journal = Journal(tmp_path / "tape")
         n = 0
@@ -252,7 +251,7 @@ def test_a_power_cut_takes_nothing_that_was_called_synced(tmp_path: Path, seed: 
                 n += 1
             time.sleep(0.002)
         mark = journal.watermark
-        fake.after_power_cut(tmp_path / "after" / "journal")
+        fake.after_power_cut(journal.path.parent, tmp_path / "after" / "journal")
         journal.close()
     [segment] = segments(tmp_path / "after")
     assert select(segment, "PRAGMA integrity_check") == [("ok",)]

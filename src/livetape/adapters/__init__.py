@@ -20,7 +20,9 @@ def find(venue: str, api: str = "") -> type[Adapter]:
     name = f"{venue}_{api}" if api else venue
     if name in _modules():
         module = import_module(f".{name}", __package__)
-        return next(a for a in vars(module).values() if _is_adapter(a) and a.__module__ == module.__name__)
+        adapter = next(a for a in vars(module).values() if _is_adapter(a) and a.__module__ == module.__name__)
+        if adapter.venue == venue:
+            return adapter
     for point in entry_points(group="livetape.adapters", name=name):
         adapter = point.load()
         if _is_adapter(adapter):

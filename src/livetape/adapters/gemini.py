@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, json
 
 from ..core.adapter import Adapter, Limits
 from ..core.decimals import checked, checked_levels
-from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Trade
+from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Trade
 from ..core.instruments import Channel, Instrument, unified
 from ..core.times import ns_of_ms
 
@@ -85,9 +85,11 @@ class Gemini(Adapter):
 
     def __init__(self, options: Mapping[str, object] | None = None) -> None:
         super().__init__(options)
+        self._symbols: dict[str, str] = {}  # native to unified, of what was asked for
         self._waiting: list[tuple[str, str]] = []  # streams and symbols asked for, until they are answered
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
+        self._symbols |= {channel.symbol.replace("-", ""): channel.symbol for channel in channels}
         wanted = _wire(channels)
         self._waiting = [each for each in self._waiting if each not in wanted] + wanted
         return [_request("subscribe", name, native) for name, native in wanted]
@@ -104,14 +106,14 @@ class Gemini(Adapter):
         if b'"candles_' in frame[:20]:
             kind, candles = _head.decode(frame).type, _candles.decode(frame)
             self._answered(kind.removesuffix("_updates"), candles.symbol)
-            return _bars(kind, candles)
+            return _bars(kind, self._symbol(candles.symbol), candles)
         if b'"l2_updates"' in frame[:20] or b'"trade"' in frame[:15] or b'"heartbeat"' in frame[:20]:
             match _frame.decode(frame):
                 case L2() as update:
                     self._answered("l2", update.symbol)
-                    return _book(update)
+                    return _book(self._symbol(update.symbol), update)
                 case Print() as trade:
-                    return [_trade(trade)]
+                    return [_trade(self._symbol(trade.symbol), trade)]
             return [Heartbeat()]
         head = _head.decode(frame)
         if head.result == "error":
@@ -119,6 +121,9 @@ class Gemini(Adapter):
         if head.type in _AUCTIONS:
             return [Heartbeat()]
         raise ValueError(f"unknown message {head.type!r}")
+
+    def _symbol(self, native: str) -> str:
+        return self._symbols.get(native) or unified(native)
 
     def _answered(self, name: str, native: str) -> None:
         if (name, native) in self._waiting:
@@ -129,7 +134,9 @@ class Gemini(Adapter):
         if not self._waiting:
             return ()
         name, native = self._waiting.pop(0)
-        return tuple(f"gemini:{unified(native)}/{kind}" for kind, stream in _STREAM.items() if stream == name)
+        return tuple(
+            f"gemini:{self._symbol(native)}/{kind}" for kind, stream in _STREAM.items() if stream == name
+        )
 
     def symbols_path(self) -> str:
         return "/v1/symbols"
@@ -148,8 +155,7 @@ def _request(verb: str, name: str, native: str) -> bytes:
     return json.encode(Request(verb, [Subscription(name, [native])]))
 
 
-def _book(update: L2) -> Iterator[Message]:
-    symbol = unified(update.symbol)
+def _book(symbol: str, update: L2) -> Iterator[Message]:
     snapshot = update.trades is not UNSET or update.auction_events is not UNSET
     bids = checked_levels([(price, size) for side, price, size in update.changes if side == "buy"])
     asks = checked_levels([(price, size) for side, price, size in update.changes if side == "sell"])
@@ -160,18 +166,18 @@ def _book(update: L2) -> Iterator[Message]:
     yield BookUpdate(f"gemini:{symbol}/book", None, snapshot, bids, asks)
 
 
-def _trade(trade: Print, origin: Origin = Origin.LIVE) -> Trade:
+def _trade(symbol: str, trade: Print) -> Trade:
     side = trade.side if trade.side in ("buy", "sell") else None  # "block" and "auction" have no aggressor
-    name, venue_ns = f"gemini:{unified(trade.symbol)}/trade", ns_of_ms(trade.timestamp)
+    name, venue_ns = f"gemini:{symbol}/trade", ns_of_ms(trade.timestamp)
     price, size = checked(trade.price), checked(trade.quantity)
-    return Trade(name, venue_ns, price, size, side, str(trade.event_id), origin=origin)
+    return Trade(name, venue_ns, price, size, side, str(trade.event_id))
 
 
-def _bars(kind: str, candles: Candles) -> Iterator[Message]:
+def _bars(kind: str, symbol: str, candles: Candles) -> Iterator[Message]:
     interval = kind.removeprefix("candles_").removesuffix("_updates")
     if f"bar.{interval}" not in _BARS:
         raise ValueError(f"unknown message {kind!r}")
-    name = f"gemini:{unified(candles.symbol)}/bar.{interval}"
+    name = f"gemini:{symbol}/bar.{interval}"
     for ms, *numbers in reversed(candles.changes):  # newest first on the wire
         opened, high, low, close, volume = [checked(str(number, "ascii")) for number in numbers]
         yield Bar(name, ns_of_ms(ms), opened, high, low, close, volume)

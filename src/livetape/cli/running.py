@@ -44,9 +44,12 @@ def run(main: Callable[[asyncio.Event], Awaitable[int]], duration_s: float = 0) 
 
 async def _supervise(main: Callable[[asyncio.Event], Awaitable[int]], duration_s: float) -> int:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    times = 0
 
     def asked() -> None:
-        if stop.is_set():
+        nonlocal times
+        times += 1
+        if times > 1:
             os._exit(130)
         stop.set()
 

@@ -64,9 +64,9 @@ class Denials:
         """Notice a refusal."""
         if isinstance(event, Status) and event.state == "denied" and event.symbol:
             self._left.discard(event.channel)
-            if event.symbol not in self._tasks:
-                channel, detail = Channel.parse(event.channel), event.detail
-                self._tasks[event.symbol] = asyncio.create_task(self._explain(channel, detail))
+            channel, detail = Channel.parse(event.channel), event.detail
+            if (about := f"{channel.venue}:{channel.symbol}") not in self._tasks:
+                self._tasks[about] = asyncio.create_task(self._explain(channel, detail))
 
     async def settle(self) -> None:
         """Wait for the explanations that are under way."""

@@ -17,6 +17,9 @@ from .events import BookUpdate, Message
 from .instruments import Channel, Instrument
 from .sequence import Rule
 
+#: What parsing raises on bytes that are not as the vendor says.
+BAD_INPUT = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MsgspecError)
+
 
 class Limits(Struct, frozen=True):
     """What one connection may carry, and how often one may be dialled."""
@@ -89,7 +92,7 @@ class Adapter(ABC):
         """What ``frame`` says, all or nothing. Raises DecodeError, and nothing else, on bad bytes."""
         try:
             return list(self.parse(frame))
-        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MsgspecError) as error:
+        except BAD_INPUT as error:
             raise DecodeError(self.venue, frame, str(error)[:200]) from error
 
     def probe(self) -> bytes | None:
@@ -112,7 +115,7 @@ class Adapter(ABC):
         """The book in a fetched ``body``. Raises DecodeError on bad bytes."""
         try:
             return self.parse_snapshot(symbol, body)
-        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MsgspecError) as error:
+        except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
 
     def symbols_path(self) -> str | None:
@@ -122,3 +125,10 @@ class Adapter(ABC):
     def parse_symbols(self, body: bytes) -> list[Instrument]:
         """The instruments in a fetched ``body``."""
         return []
+
+    def decode_symbols(self, body: bytes) -> list[Instrument]:
+        """The instruments in a fetched ``body``. Raises DecodeError on bad bytes."""
+        try:
+            return self.parse_symbols(body)
+        except BAD_INPUT as error:
+            raise DecodeError(self.venue, body, str(error)[:200]) from error

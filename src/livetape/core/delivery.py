@@ -58,6 +58,9 @@ class Subscription:
             self._skipped += self._newest is not None
             self._newest = shared
             return
+        if self._newest is not None:  # what came before a change of state must not be told after it
+            self._queue.append((self._newest.json(self.depth, self._skipped), self._newest.event))
+            self._newest, self._skipped = None, 0
         line = shared.json(self.depth)
         if len(line) > room:
             self._overflow(event)

@@ -23,6 +23,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SYMBOL = re.compile(r"[A-Za-z0-9._$:/^-]{1,40}", re.ASCII).fullmatch
 _MONEY = ("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SGD", "TRY", "BRL")
 _STABLE = ("FDUSD", "RLUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "DAI")
+_DOUBTFUL = ("BUSD", "TUSD", "GUSD")  # SHIBUSD is SHIB-USD, but ETHGUSD is ETH-GUSD
 _COINS = ("BTC", "ETH", "BNB", "BCH", "LTC", "FIL")
 #: Quote currencies, longest first, by which a spelling without a separator is split.
 _QUOTES = sorted((*_MONEY, *_STABLE, *_COINS), key=len, reverse=True)
@@ -94,7 +95,9 @@ def unified(symbol: str) -> str:
 def _split(symbol: str) -> str:
     for quote in _QUOTES:
         base = symbol.removesuffix(quote)
-        if base != symbol and len(base) >= 3 and not (base == "USD" and quote in _STABLE):
+        if base == symbol or len(base) < 3 or (base == "USD" and quote in _STABLE):
+            continue
+        if quote not in _DOUBTFUL or base in _COINS:
             return f"{base}-{quote}"
     return symbol
 

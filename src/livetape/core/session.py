@@ -110,11 +110,19 @@ class Session:
                 if str(needed) not in self.channels:
                     self.channels[str(needed)] = ChannelState(needed, self.adapter)
                     new.append(needed)
-            self.channels[str(channel)].wanted = True
+            self._show(self.channels[str(channel)], now_ns)
         if new and self._connected:
             self._change_subscription(self.adapter.subscribe, self._upstream(new))
             self._expect(new, now_ns)
         return self._take()
+
+    def _show(self, state: ChannelState, now_ns: int) -> None:
+        """Begin to hand a channel out. A book that was only carrying a quote is told whole."""
+        hidden, state.wanted = not state.wanted, True
+        if hidden and state.book is not None:
+            self._tell(state, now_ns)
+            state.received += 1
+            self._deliver_book(state, state.book, _whole(state, state.book), now_ns)
 
     def drop(self, channels: Iterable[Channel], now_ns: int) -> list[MarketEvent]:
         """Give ``channels`` up. Those that a remaining one is made from stay subscribed."""
@@ -394,9 +402,7 @@ class Session:
             for update in fresh:
                 book.apply(update.bids, update.asks)
                 book.seq = update.last
-            bids, asks = book.bids.top(len(book.bids)), book.asks.top(len(book.asks))
-            whole = replace(snapshot, bids=bids, asks=asks, first=book.seq, last=book.seq)
-            self._install(state, book, whole, now_ns)
+            self._install(state, book, _whole(state, book), now_ns)
 
     def _apply(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         rule = self.adapter.sequence
@@ -495,7 +501,11 @@ class Session:
             if trust is not Trust.VERIFIED:
                 state.proof = None
             if state.wanted:
-                self._emit(Status(str(state.channel), trust, cause, proof=state.proof, trust=trust), now_ns)
+                self._tell(state, now_ns)
+
+    def _tell(self, state: ChannelState, now_ns: int) -> None:
+        status = Status(str(state.channel), state.trust, state.cause, proof=state.proof, trust=state.trust)
+        self._emit(status, now_ns)
 
     def _open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
         if state.gap is None and state.heard_ns:
@@ -628,3 +638,9 @@ def _hold(state: ChannelState, update: BookUpdate) -> None:
         state.discarded += 1
     else:
         state.pending.append(update)
+
+
+def _whole(state: ChannelState, book: Book) -> BookUpdate:
+    """All of ``book`` as a snapshot."""
+    bids, asks = book.bids.top(len(book.bids)), book.asks.top(len(book.asks))
+    return BookUpdate(str(state.channel), None, True, bids, asks, book.seq, book.seq)

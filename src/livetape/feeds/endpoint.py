@@ -69,7 +69,7 @@ def _check(url: str, where: str, schemes: tuple[str, ...], *, allow_insecure: bo
     except ValueError as error:
         raise ConfigError(f"{masked(url)!r} is not an address: {error}", where=where) from error
     if parts.scheme not in schemes or not host:
-        raise ConfigError(f"{url!r} is not an address like {schemes[-1]}://host/path", where=where)
+        raise ConfigError(f"{masked(url)!r} is not an address like {schemes[-1]}://host/path", where=where)
     if parts.scheme in ("ws", "http") and not allow_insecure and not _is_loopback(host):
         raise ConfigError(
             f"{parts.scheme}:// to {host} is not encrypted; use {schemes[-1]}://, or set allow_insecure",

@@ -58,8 +58,6 @@ class Feed:
         for symbol, kinds in by_symbol(new).items():
             line = self._line_for(symbol)
             line.want([channel for channel in new if channel.symbol == symbol and channel.kind in kinds])
-        for line in self.lines:
-            line.start()
 
     def drop(self, channels: Iterable[Channel]) -> list[Line]:
         """Count one user less; give up what nobody wants. Returns the lines that carry nothing any more."""
@@ -79,7 +77,7 @@ class Feed:
         if path is None:
             return []
         body = await self._rest.get(self.adapter.venue, self._endpoint.rest_url + path)
-        return self.adapter.parse_symbols(body)
+        return self.adapter.decode_symbols(body)
 
     def _line_for(self, symbol: str) -> Line:
         most = self.adapter.limits.symbols_per_socket

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from ..core.decimals import nearest
 from ..core.errors import ConfigError, LivetapeError, SubscriptionDenied
@@ -20,8 +20,9 @@ class Hub:
     def __init__(self, make_feed: Callable[[str, Rest], Feed]) -> None:
         self._make_feed = make_feed
         self._rest = Rest()
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._stopping: set[asyncio.Future[object]] = set()
         self.feeds: dict[str, Feed] = {}
+        self.paused = False
 
     def want(self, channels: Iterable[Channel]) -> None:
         """Subscribe. Raises ConfigError, and subscribes nothing, when one cannot be had by its name."""
@@ -33,6 +34,8 @@ class Hub:
         for venue, feed in self.feeds.items():
             if mine := [channel for channel in channels if channel.venue == venue]:
                 feed.want(mine)
+        if not self.paused:
+            self.resume()
 
     def drop(self, channels: Iterable[Channel]) -> None:
         """Give up what ``want`` asked for, once."""
@@ -67,11 +70,13 @@ class Hub:
 
     def pause(self) -> None:
         """Close every connection and keep what is subscribed."""
+        self.paused = True
         for line in self.lines:
             self._later(line.pause())
 
     def resume(self) -> None:
         """Dial again after ``pause``."""
+        self.paused = False
         for line in self.lines:
             line.start()
 
@@ -83,7 +88,7 @@ class Hub:
         await asyncio.gather(*(line.stop() for line in lines), *self._stopping)
         await self._rest.close()
 
-    def _later(self, ending: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(ending)
+    def _later(self, ending: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(ending)
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)

@@ -82,13 +82,13 @@ class Line:
             self._carry_out()
         await self.pause()
 
-    async def pause(self) -> None:
-        """Close the connection and keep what is subscribed; ``start`` dials again."""
+    def pause(self) -> "asyncio.Future[list[object]]":
+        """Close the connection at once and keep what is subscribed; ``start`` dials again. Await its end."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        await asyncio.gather(*self._fetches, return_exceptions=True)
+        ending = [*self._fetches, *([task] if task is not None else [])]
+        for each in ending:
+            each.cancel()
+        return asyncio.gather(*ending, return_exceptions=True)
 
     # The life of a connection
 
@@ -102,6 +102,9 @@ class Line:
             except ConnectError as error:
                 cause, retry_after_s = error.cause, error.retry_after_s
                 self.session.unreachable(cause, self._tick_ns())
+            except Exception as error:  # a fault of ours must not end the line in silence
+                _log.exception("%s: the connection failed", self.session.adapter.venue)
+                cause = f"internal error: {error}"
             self.last_error = cause
             if self._at_once or (self._opened_ns and clock.now_ns() - self._opened_ns > HEALTHY_S * 1e9):
                 attempt = 0

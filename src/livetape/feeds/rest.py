@@ -4,6 +4,7 @@ import asyncio
 
 import aiohttp
 from aiohttp_socks import ProxyConnector
+from python_socks import ProxyError
 
 from ..core.errors import ConnectError, VendorError
 from .endpoint import masked, proxy_for, tls_context
@@ -26,8 +27,8 @@ class Rest:
         """
         try:
             async with self._session(url).get(url, allow_redirects=False) as response:
-                body = await response.content.read(MAX_BODY + 1)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                body = await _read(response)
+        except (aiohttp.ClientError, ProxyError, TimeoutError, OSError) as error:
             raise ConnectError(venue, f"{masked(url)}: {error or type(error).__name__}") from error
         if len(body) > MAX_BODY:
             raise VendorError(venue, f"{masked(url)} answered more than {MAX_BODY} bytes")
@@ -55,6 +56,16 @@ class Rest:
                     connector=connector, timeout=timeout, proxy=proxy
                 )
         return self._sessions[proxy]
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, or as much of it as is too much."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > MAX_BODY:
+            break
+    return bytes(body)
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -20,6 +20,7 @@ from picows import (
     WSTransport,
     ws_connect,
 )
+from python_socks import ProxyError
 
 from ..core.errors import ConnectError
 from .endpoint import masked, proxy_for, tls_context
@@ -182,7 +183,7 @@ async def connect(venue: str, url: str, owner: Owner) -> None:
         raise ConnectError(venue, cause) from error
     except TimeoutError as error:
         raise ConnectError(venue, f"{masked(url)} did not answer within {CONNECT_S:.0f} s") from error
-    except (OSError, WSError, ValueError) as error:
+    except (OSError, WSError, ProxyError, ValueError) as error:
         raise ConnectError(venue, f"{masked(url)}: {error}") from error
 
 

@@ -157,6 +157,9 @@ class Gateway:
         return ws
 
     def _answer(self, client: Client, frame: bytes) -> None:
+        if client.socket.room < 0:  # it asks and does not read
+            client.socket.abort()
+            return
         try:
             request = decode_request(frame)
         except ValueError as error:

@@ -144,7 +144,7 @@ class Journal:
             buffer.trouble = ""
         buffer.tell_loss()
         if (lost := buffer.dropped - self._reported) > 0:
-            _log.error("%d records were lost; livetape gaps says why", lost)
+            _log.error("records lost: %d; livetape gaps says why", lost)
             self._reported += lost
         if self._synced > self.watermark.synced:
             self._publish(self.watermark.committed, self.watermark.recv_ns)
