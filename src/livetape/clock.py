@@ -7,15 +7,16 @@ import os
 import random
 import time
 
-#: Wall time at start, carried on by the monotonic clock: a step of the system's clock moves no event.
-_START_NS = time.time_ns() - time.monotonic_ns()
+#: A clock that a step of the system's time does not move; where there is one, it goes on while asleep.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_START_NS = time.time_ns() - time.clock_gettime_ns(_CLOCK)
 
 rng = random.Random(os.environ.get("LIVETAPE_SEED"))
 
 
 def now_ns() -> int:
     """Nanoseconds since 1970 UTC; never runs backwards within this process."""
-    return _START_NS + time.monotonic_ns()
+    return _START_NS + time.clock_gettime_ns(_CLOCK)
 
 
 def back_off_s(attempt: int, *, first_s: float = 0.25, most_s: float = 30.0) -> float:

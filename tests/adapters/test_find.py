@@ -67,3 +67,11 @@ def test_a_venue_may_have_several_apis_and_is_listed_once() -> None:
     assert find("gemini", "v1").venue == "gemini"
     assert [name for name in venues() if name.startswith("gemini")] == ["gemini"]
     assert find("binance_us").venue == "binance_us"
+
+
+@pytest.mark.usefixtures("acme")
+def test_an_entry_point_that_is_no_adapter_is_named(tmp_path: Path) -> None:
+    points = tmp_path / "acme_tape-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[livetape.adapters]\nacme = acme_tape:Trade\n")
+    with pytest.raises(ConfigError, match="acme: the entry point acme_tape:Trade is not an Adapter"):
+        find("acme")

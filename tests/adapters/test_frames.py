@@ -592,6 +592,17 @@ def test_unknown_kinds_of_anything_are_refused(venue: str, frame: bytes, old: by
         find(venue)().decode(frame.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"bid"', b'"buy"'), (b'"3628.01"', b'"-1"'), (b'"change"', b'"changes"'), (b"51,", b"51e9,")],
+)
+def test_gemini_v1_refuses_what_it_does_not_know(old: bytes, new: bytes) -> None:
+    adapter, frame = subscribed("gemini", "gemini:BTC-USD/book", api="v1"), GEMINI_V1[2][0]
+    assert old in frame
+    with pytest.raises(DecodeError):
+        adapter.decode(frame.replace(old, new))
+
+
 def test_what_is_decoded_is_all_or_nothing() -> None:
     """A frame with one good trade and a bad one gives neither."""
     frame = (KRAKEN_TRADE % b"update").replace(b"63005.0", b"-1")

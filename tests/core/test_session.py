@@ -385,3 +385,17 @@ def test_a_repeated_frame_of_a_counted_connection_is_ignored_even_where_the_adap
     [update] = made.receive(v1(2, "ask", "13", "1"), 5 * SECOND)
     assert isinstance(update, BookUpdate)
     assert update.book.top(5) == ([(10.0, 1.0)], [(13.0, 1.0)])
+
+
+def test_a_book_that_only_carried_a_quote_is_told_whole_when_it_is_wanted() -> None:
+    made = session("gemini", "quote")
+    made.receive(GEMINI_SNAPSHOT, 2 * SECOND)
+    made.receive(change("buy", "9", "5"), 3 * SECOND)
+    made.effects()
+    told, update = made.want([book()], 4 * SECOND)
+    assert isinstance(told, Status)
+    assert isinstance(update, BookUpdate)
+    assert (told.channel, told.state) == ("gemini:BTC-USD/book", Trust.UNVERIFIABLE)
+    assert (update.snapshot, update.bids, update.asks) == (True, [("10", "1"), ("9", "5")], [("11", "2")])
+    assert made.effects() == []
+    assert conserved(made)

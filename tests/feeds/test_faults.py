@@ -82,6 +82,16 @@ async def test_a_handshake_refused_with_retry_after_is_tried_again_no_sooner(fra
         assert not tape.gaps  # nothing was promised before
 
 
+async def test_a_vendor_that_lets_nobody_in_is_not_asked_again_and_again() -> None:
+    player = ending([], "none")
+    player.refusals = [web.Response(status=451, text="not from there")] * 50
+    async with player.running(), live([ETH], "kraken", player.ws_url) as tape:
+        await tape.until(lambda: "denied" in tape.states(ETH))
+        await asyncio.sleep(0.8)
+        assert tape.lines[0].dials == 1
+        assert "HTTP 451: not from there" in tape.lines[0].last_error
+
+
 async def test_a_snapshot_refused_with_429_is_fetched_after_the_wait_and_no_delta_is_lost(
     recordings: Path,
 ) -> None:

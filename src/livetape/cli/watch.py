@@ -19,6 +19,8 @@ from .running import Lines, channels_of
 if TYPE_CHECKING:
     from rich.table import Table
 
+PATIENCE_S = 2.0  #: for the list of symbols that explains a refusal
+
 
 class View(Struct, frozen=True):
     """What to show: JSON lines or a table, how many events (0: no end), how many book levels."""
@@ -59,18 +61,25 @@ class Denials:
         self._left = set(map(str, channels))
         self._errors: list[LivetapeError] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: asyncio.Task[None] | None = None
 
     def put(self, event: MarketEvent) -> None:
-        """Notice a refusal."""
-        if isinstance(event, Status) and event.state == "denied" and event.symbol:
-            self._left.discard(event.channel)
-            channel, detail = Channel.parse(event.channel), event.detail
-            if (about := f"{channel.venue}:{channel.symbol}") not in self._tasks:
-                self._tasks[about] = asyncio.create_task(self._explain(channel, detail))
+        """Notice a refusal; with the last one the command ends."""
+        if not isinstance(event, Status) or event.state != "denied" or event.channel not in self._left:
+            return
+        self._left.discard(event.channel)
+        channel = Channel.parse(event.channel)
+        if (about := f"{channel.venue}:{channel.symbol}") not in self._tasks:
+            self._tasks[about] = asyncio.create_task(self._explain(channel, event.detail))
+        if not self._left:
+            self._ending = asyncio.create_task(self._end())
 
     async def settle(self) -> None:
-        """Wait for the explanations that are under way."""
-        await asyncio.gather(*self._tasks.values())
+        """Wait a little for the explanations that are under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=PATIENCE_S)
+        for task in self._tasks.values():
+            task.cancel()
 
     def raise_if_all(self) -> None:
         """Raise the first refusal when nothing could be had."""
@@ -82,8 +91,10 @@ class Denials:
         self._errors.append(error)
         if self._left:
             sys.stderr.write(f"livetape: {error}\n")
-        else:
-            self._stop.set()
+
+    async def _end(self) -> None:
+        await self.settle()
+        self._stop.set()
 
 
 class _Json(contextlib.AbstractContextManager["_Json"]):

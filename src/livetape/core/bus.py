@@ -1,5 +1,6 @@
 """Channel to subscribers, in process: plain synchronous calls (floor 1)."""
 
+from collections import deque
 from collections.abc import Callable
 
 from .events import MarketEvent
@@ -16,6 +17,8 @@ class Bus:
     def __init__(self) -> None:
         self._by_channel: dict[str, tuple[Subscriber, ...]] = {}
         self._everything: tuple[Subscriber, ...] = ()
+        self._publishing = False
+        self._later: deque[MarketEvent] = deque()
 
     def subscribe(self, channel: str | None, subscriber: Subscriber) -> None:
         """Call ``subscriber`` with each event of ``channel``; of every channel when it is None."""
@@ -34,7 +37,22 @@ class Bus:
             self._by_channel.pop(channel, None)
 
     def publish(self, event: MarketEvent) -> None:
-        """Hand ``event`` out, in the order of subscription."""
+        """Hand ``event`` out, in the order of subscription.
+
+        What a subscriber causes to be published waits until all have had this event.
+        """
+        if self._publishing:
+            self._later.append(event)
+            return
+        self._publishing = True
+        try:
+            self._hand_out(event)
+            while self._later:
+                self._hand_out(self._later.popleft())
+        finally:
+            self._publishing = False
+
+    def _hand_out(self, event: MarketEvent) -> None:
         for subscriber in self._by_channel.get(event.channel, ()):
             subscriber(event)
         for subscriber in self._everything:

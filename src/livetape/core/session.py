@@ -205,6 +205,11 @@ class Session:
         self._bridge(state, snapshot, now_ns)
         return self._take()
 
+    def forbidden(self, reason: str, now_ns: int) -> list[MarketEvent]:
+        """The venue will not let us in at all."""
+        self._on_denied(reason, list(self.channels), now_ns)
+        return self._take()
+
     def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not give the snapshot of ``symbol``: it does not know it."""
         names = [name for name, state in self.channels.items() if state.channel.symbol == symbol]

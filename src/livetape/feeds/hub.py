@@ -62,7 +62,7 @@ class Hub:
     async def explain(self, channel: Channel, reason: str) -> LivetapeError:
         """A refusal as an error: of a symbol that does not exist, with its neighbours, or by the vendor."""
         known = [instrument.symbol for instrument in await self.instruments(channel.venue)]
-        if channel.symbol in known:
+        if not known or channel.symbol in known:
             return SubscriptionDenied(channel.venue, reason, channel.symbol)
         return ConfigError(
             f"{channel.symbol!r}: {reason}", where=channel.venue, allowed=nearest(channel.symbol, known)

@@ -14,6 +14,7 @@ from .rest import Rest
 from .transport import Transport, connect
 
 TICK_S = 0.2
+FORBIDDEN_S = 300.0  #: between tries where the vendor does not let us in
 HEALTHY_S = 10.0  #: a connection that lived this long starts the back-off anew
 _log = logging.getLogger("livetape.feed")
 
@@ -102,6 +103,9 @@ class Line:
             except ConnectError as error:
                 cause, retry_after_s = error.cause, error.retry_after_s
                 self.session.unreachable(cause, self._tick_ns())
+            except VendorError as error:
+                cause, retry_after_s = error.reply, FORBIDDEN_S
+                self.session.forbidden(cause, self._tick_ns())
             except Exception as error:  # a fault of ours must not end the line in silence
                 _log.exception("%s: the connection failed", self.session.adapter.venue)
                 cause = f"internal error: {error}"

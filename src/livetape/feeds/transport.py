@@ -22,7 +22,7 @@ from picows import (
 )
 from python_socks import ProxyError
 
-from ..core.errors import ConnectError
+from ..core.errors import ConnectError, LoginDenied
 from .endpoint import masked, proxy_for, tls_context
 
 MAX_MESSAGE = 16 << 20  #: bytes of one message, all its fragments together
@@ -31,6 +31,7 @@ STUCK_S = 5.0
 CONNECT_S = 10.0
 PING_AFTER_S, PONG_WITHIN_S = 10.0, 5.0
 PONGS_PER_S = 10
+FORBIDDEN = (401, 402, 403, 451)  #: answers to a handshake that trying again will not change
 _log = logging.getLogger("livetape.transport")
 
 
@@ -158,7 +159,7 @@ class Transport(WSListener):
 
 
 async def connect(venue: str, url: str, owner: Owner) -> None:
-    """Open a WebSocket for ``owner``. Raises ConnectError: what is wrong, and the server's Retry-After."""
+    """Open a WebSocket for ``owner``. Raises ConnectError, or LoginDenied where it is no use."""
     try:
         async with asyncio.timeout(CONNECT_S):
             await ws_connect(
@@ -177,6 +178,8 @@ async def connect(venue: str, url: str, owner: Owner) -> None:
                 proxy=proxy_for(url),
             )
     except WSHandshakeError as error:
+        if error.response is not None and int(error.response.status) in FORBIDDEN:
+            raise LoginDenied(venue, _handshake_cause(error, url)) from error
         raise ConnectError(venue, _handshake_cause(error, url), _retry_after_s(error)) from error
     except ssl.SSLCertVerificationError as error:
         cause = f"the certificate of {masked(url)} is not trusted: {error.verify_message}"
