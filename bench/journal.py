@@ -3,10 +3,11 @@
     python bench/journal.py [--rounds N] [--seconds S] [--rate R]
 
 The peer is what one writes first: a thread that takes what has gathered each 20 ms and hands it to
-``executemany`` of the standard library's sqlite3, with the same columns, WAL, commits and syncs. Both sides get
-the same records, half of them raw frames, and take turns, each time in an empty directory. A lag is that of the
-oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in pure Python
-for nine tenths of its time, 18 ms at a stretch, and records meanwhile; Python's switch interval is untouched.
+``executemany`` of the standard library's sqlite3, with the same columns, WAL, commits and syncs. Both sides
+get the same records, half of them raw frames, and take turns, each time in an empty directory. A lag is that
+of the oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in
+pure Python for nine tenths of its time, 18 ms at a stretch, and records meanwhile; Python's switch interval
+is untouched.
 """
 
 import asyncio
@@ -260,8 +261,8 @@ def main(
     console = Console(width=110)
     console.print(table(found))
     console.print(
-        f"{BURST:,} records at once: livetape {median(ours):,.0f} records/s, executemany {median(theirs):,.0f};"
-        f" ratio {ratio:.2f}, median of {rounds} rounds.",
+        f"{BURST:,} records at once: livetape {median(ours):,.0f} records/s,"
+        f" executemany {median(theirs):,.0f}; ratio {ratio:.2f}, median of {rounds} rounds.",
         f"livetape {__version__} with SQLite {apsw.sqlite_lib_version()}, executemany with SQLite"
         f" {sqlite3.sqlite_version}, Python {platform.python_version()}.",
         sep="\n",

@@ -16,7 +16,7 @@ class Disk(apsw.VFS):
 
     def __init__(self) -> None:
         self.full = False
-        self.write_s = 0.0  #: how long a write takes
+        self.write_s = self.sync_s = 0.0  #: how long a write takes, and a sync
         self.syncs = 0
         self._safe: dict[Path, bytes] = {}
         self.real = apsw.vfs_names()[0]
@@ -59,11 +59,11 @@ class DiskFile(apsw.VFSFile):
     def xWrite(self, data: bytes, offset: int) -> None:
         if self._disk.full:
             raise apsw.FullError("no space left on the test's disk")
-        if self._disk.write_s:
-            time.sleep(self._disk.write_s)
+        time.sleep(self._disk.write_s)
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:
+        time.sleep(self._disk.sync_s)
         self._disk.keep(self._path)
 
 

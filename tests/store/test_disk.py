@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -274,17 +275,36 @@ def test_what_is_recorded_is_synced_even_if_nothing_comes_after_it(tmp_path: Pat
         journal.close()
 
 
-def test_the_log_is_emptied_into_the_file_from_time_to_time(
+def test_the_log_does_not_grow_without_end_though_syncs_are_slower_than_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "CHECKPOINT_BYTES", 1 << 20)
     monkeypatch.setattr(journal_module, "SYNC_S", 0.02)
-    journal = Journal(tmp_path)
-    for n in range(400):
-        journal.tap(frame(n, bytes(50_000)))
-        if n % 20 == 0:
-            until(lambda: journal.watermark.synced == journal.rows)
-    log = journal.path.with_name(journal.path.name + "-wal")
-    assert log.stat().st_size < 10 << 20 < journal.path.stat().st_size
-    journal.close()
+    with disk() as fake:
+        journal = Journal(tmp_path)
+        log = journal.path.with_name(journal.path.name + "-wal")
+        fake.sync_s = 0.04
+        for n in range(500):
+            journal.tap(frame(n, bytes(50_000)))
+            time.sleep(0.002)
+        fake.sync_s = 0.0
+        assert log.stat().st_size < 12_500_000
+        journal.close()
     assert not log.exists()
+    assert journal.path.stat().st_size > 25_000_000
+
+
+def test_a_tape_can_be_opened_at_any_moment_of_its_birth(tmp_path: Path) -> None:
+    refused = set()
+    with disk() as fake:
+        fake.write_s = 0.005
+        born = threading.Thread(target=lambda: Journal(tmp_path).close())
+        born.start()
+        while born.is_alive():
+            try:
+                open_store(tmp_path)
+            except StoreError as error:
+                refused.add(error.problem)
+        born.join()
+    assert refused <= {"there is no recorded tape here"}
+    assert open_store(tmp_path).counts() == {}

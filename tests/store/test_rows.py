@@ -172,6 +172,11 @@ def test_large_and_empty_payloads_keep_their_bytes_and_places(tmp_path: Path) ->
     assert {kind for (kind,) in select(segment, "SELECT typeof(payload) FROM raw")} == {"blob"}
 
 
+def test_an_empty_payload_is_empty_and_not_absent(tmp_path: Path) -> None:
+    segment = written(tmp_path, frame(1, b""))
+    assert select(segment, "SELECT typeof(payload), length(payload) FROM raw") == [("blob", 0)]
+
+
 def test_more_raw_records_than_are_read_at_once_come_in_order(tmp_path: Path) -> None:
     records = [frame(n, b"%d" % n) for n in range(1_201)]
     written(tmp_path, *records)
