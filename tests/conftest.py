@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -17,8 +18,20 @@ def recordings() -> Path:
     named = os.environ.get("LIVETAPE_RECORDINGS")
     root = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
     if not root.is_dir():
-        absent = f"no recordings at {root}; LIVETAPE_RECORDINGS names their directory"
-        if os.environ.get("CI") == "true":
-            pytest.fail(absent)
-        pytest.skip(absent)
+        _absent(f"no recordings at {root}; LIVETAPE_RECORDINGS names their directory")
     return root
+
+
+@pytest.fixture(scope="session")
+def article(recordings: Path) -> list[bytes]:
+    """Five frames of Gemini v1 as an article prints them, recorded in October 2022."""
+    text = recordings.parent / "sources" / "gemini-article.txt"
+    if not text.exists():
+        _absent(f"no {text}")
+    return [line for line in text.read_bytes().splitlines() if line.startswith(b'{"type":"update"')]
+
+
+def _absent(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)

@@ -21,7 +21,7 @@ from typing import Any
 from .markdown import ROOT, Block, commands
 
 PATIENCE_S = 20
-SECONDS = "0.8"  #: instead of a longer ``--duration``
+SECONDS = "2.5"  #: instead of a longer ``--duration``
 DOCUMENTED_GATEWAY = "127.0.0.1:8765"
 #: What may stand in a shell block and is not run: it is about this machine, or run as a block of its own.
 NOT_OURS = ("export", "python", "cd", "git", "pip")

@@ -41,15 +41,6 @@ def test_ten_books_of_v2_never_cross_and_need_no_resync(recordings: Path) -> Non
     assert session.undecodable == 0
 
 
-@pytest.fixture
-def article(recordings: Path) -> list[bytes]:
-    """The five frames that the article prints, recorded in October 2022."""
-    text = recordings.parent / "sources" / "gemini-article.txt"
-    if not text.exists():
-        pytest.skip(f"no {text}")
-    return [line for line in text.read_bytes().splitlines() if line.startswith(b'{"type":"update"')]
-
-
 def top_of_book_session() -> Session:
     session = Session(GeminiV1({"top_of_book": True, "offers": True}))
     session.want([Channel("gemini", "BTC-USD", kind) for kind in ("book", "quote")], 1)

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os.path import samestat
 from pathlib import Path
 from unittest.mock import patch
@@ -53,7 +53,7 @@ class DiskFile(apsw.VFSFile):
         self._disk = disk
         self._path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
         super().__init__(disk.real, name, flags)
-        if self._path.is_file():  # it may have been synced under another name
+        with suppress(OSError):  # the database may have been synced under another name
             disk.keep(self._path)
 
     def xWrite(self, data: bytes, offset: int) -> None:

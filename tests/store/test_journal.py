@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from livetape.core.errors import StoreError
+from livetape.store import journal as journal_module
 from livetape.store.journal import Journal, Watermark, read_watermark
 from livetape.store.reader import open_store
 from livetape.store.schema import COLUMNS
@@ -204,8 +205,10 @@ def test_a_closed_segment_is_one_file_that_can_be_read_where_nothing_can_be_writ
     assert select(journal.path, "PRAGMA journal_mode") == [("delete",)]
 
 
-def test_another_writer_in_the_segment_is_waited_out(journal: Journal) -> None:
+def test_another_writer_in_the_segment_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who writes into the segment, against the rules, only delays the recorder."""
+    monkeypatch.setattr(journal_module, "BUSY_MS", 20)
+    journal = Journal(tmp_path)
     db = apsw.Connection(str(journal.path))
     db.execute("BEGIN IMMEDIATE")
     journal.record(trade(1))
@@ -213,6 +216,7 @@ def test_another_writer_in_the_segment_is_waited_out(journal: Journal) -> None:
     db.execute("ROLLBACK")
     db.close()
     until(lambda: journal.watermark.committed == 1 and not journal.failure)
+    journal.close()
 
 
 def test_lags_are_of_the_oldest_record_of_each_commit(journal: Journal) -> None:

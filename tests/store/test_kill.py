@@ -82,4 +82,4 @@ def test_a_kill_while_the_recorder_opens_leaves_nothing_in_the_way(tmp_path: Pat
         for segment in segments(tmp_path):
             assert numbers(segment) == list(range(1, len(numbers(segment)) + 1))
     Journal(tmp_path).close()
-    assert open_store(tmp_path).gaps() == []
+    assert open_store(tmp_path).counts().keys() <= {"a:B-C/trade"}

@@ -30,6 +30,7 @@ from .schema import INSERT_BATCH, VERSION, batch_values, create_statements, inbo
 COMMIT_S = 0.02
 SYNC_S = 0.2
 RETRY_S = 0.5
+BUSY_MS = 1_000
 CHECKPOINT_BYTES = 64 << 20  #: of records in memory; after so many SQLite's log is moved into its file
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 _WATERMARK = struct.Struct("<qqq")
@@ -234,6 +235,7 @@ def _open_segment(path: Path) -> apsw.Connection:
                 db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
         unborn.rename(path)
         db = apsw.Connection(str(path))
+        db.set_busy_timeout(BUSY_MS)  # a reader that comes or goes holds a lock for a moment
         for statement in ("PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=0", *inbox_statements()):
             db.execute(statement)
     except (apsw.Error, OSError) as error:

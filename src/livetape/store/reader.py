@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import apsw
 
 from ..core.errors import StoreError
 from ..core.raw import Direction, RawRecord
-from .schema import VERSION
+from .schema import COLUMNS, VERSION
 
 _GAP = ("recv", "venue", "symbol", "kind", "start", "end", "cause", "healed", "missing")
+_BUSY_MS = 5_000  #: a recorder that begins or ends holds a lock for a moment
 _PAGE = 500  #: raw records read at once; while a read lasts, the recorder cannot reuse its log
 
 
@@ -37,13 +39,23 @@ class Store:
         return found
 
     def gaps(self) -> list[dict[str, object]]:
-        """The gap ledger: each gap once, as it stands now, oldest first."""
+        """The gap ledger: each gap once, as it stands now, and the time between recordings; oldest first."""
         names = ", ".join(f'"{column}"' for column in _GAP)
         latest: dict[tuple[object, ...], dict[str, Any]] = {}
         for row in self._rows(f"SELECT {names} FROM gaps ORDER BY n"):
             gap = dict(zip(_GAP, row, strict=True))
             latest[gap["venue"], gap["symbol"], gap["kind"], gap["start"]] = gap
-        return sorted(latest.values(), key=lambda gap: gap["start"])
+        return sorted([*latest.values(), *self._unrecorded()], key=lambda gap: gap["start"])
+
+    def _unrecorded(self) -> Iterator[dict[str, Any]]:
+        """The time between one recording's last record and the next one's beginning."""
+        for earlier, later in pairwise(self.segments):
+            last_ns, begun_ns = _last_recv(earlier), _opened(later)
+            if last_ns is not None:
+                about = {"recv": begun_ns, "venue": "store", "start": last_ns, "end": begun_ns}
+                yield (
+                    dict.fromkeys(_GAP) | about | {"symbol": "", "kind": "", "cause": "nothing was recorded"}
+                )
 
     def raw(self) -> Iterator[RawRecord]:
         """Every raw record, in the order of receiving."""
@@ -65,10 +77,26 @@ class Store:
                 yield from db.execute(query)
 
 
+def _last_recv(segment: Path) -> int | None:
+    """When the last record of ``segment`` was received; None when it has none."""
+    found: list[tuple[int, int]] = []
+    with _reading(segment) as db:
+        for table in COLUMNS:
+            found += db.execute(f"SELECT n, recv FROM {table} ORDER BY n DESC LIMIT 1")
+    return max(found)[1] if found else None
+
+
+def _opened(segment: Path) -> int:
+    with _reading(segment) as db:
+        [[opened_ns]] = db.execute("SELECT value FROM meta WHERE key = 'opened_ns'")
+    return int(str(opened_ns))
+
+
 @contextmanager
 def _reading(segment: Path) -> Iterator[apsw.Connection]:
     try:
         with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            db.set_busy_timeout(_BUSY_MS)
             yield db
     except apsw.Error as error:
         raise StoreError(str(segment), str(error)) from error
