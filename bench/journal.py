@@ -58,8 +58,8 @@ RECORDS: list[MarketEvent | RawRecord] = [
 class Side(Protocol):
     """One of the compared."""
 
-    dropped: int
-
+    @property
+    def dropped(self) -> int: ...
     @property
     def lags_ns(self) -> Iterable[int]: ...
     def record(self, event: MarketEvent) -> None: ...

@@ -3,7 +3,6 @@
 import os
 import resource
 import subprocess
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -292,19 +291,3 @@ def test_the_log_does_not_grow_without_end_though_syncs_are_slower_than_commits(
         journal.close()
     assert not log.exists()
     assert journal.path.stat().st_size > 4_000_000
-
-
-def test_a_tape_can_be_opened_at_any_moment_of_its_birth(tmp_path: Path) -> None:
-    refused = set()
-    with disk() as fake:
-        fake.write_s = 0.005
-        born = threading.Thread(target=lambda: Journal(tmp_path).close())
-        born.start()
-        while born.is_alive():
-            try:
-                open_store(tmp_path)
-            except StoreError as error:
-                refused.add(error.problem)
-        born.join()
-    assert refused <= {"there is no recorded tape here"}
-    assert open_store(tmp_path).counts() == {}
