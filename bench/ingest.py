@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 
 from livetape import __version__
-from livetape.adapters.kraken import symbol_of
 from livetape.core.instruments import unified
 
 HERE = Path(__file__).resolve().parent
@@ -151,7 +150,7 @@ def kraken_v2(place: Path) -> Recording:
     lines = timed(read(place / "TRANSCODED_v1_20210417_book1000.tsv.gz", "\t"))
     start, frames = split(lines, lambda _, text: "heartbeat" in text or '"book","type":"update"' in text)
     natives = [json.decode(text)["data"][0]["symbol"] for _, text in start if '"snapshot","data"' in text]
-    symbols = {symbol_of(native): native for native in natives}
+    symbols = {unified(native): native for native in natives}
     return Recording("kraken", ["book"], symbols, start, frames, options={"depth": 1000})
 
 
@@ -160,7 +159,7 @@ def kraken_v1(place: Path) -> Recording:
     lines = timed(read(place / "cryptofeed_20210417_KRAKEN.ws.50.0.txt.gz", ": "))
     start, frames = split(lines, lambda _, text: "heartbeat" in text or re.match(r'\[\d+,{"[ab]"', text))
     natives = [json.decode(text)[-1] for _, text in start if text[0] == "["]
-    return Recording("kraken", ["book"], {symbol_of(n): n for n in natives}, start, frames)
+    return Recording("kraken", ["book"], {unified(n): n for n in natives}, start, frames)
 
 
 def read(path: Path, separator: str) -> list[list[str]]:
