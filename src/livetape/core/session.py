@@ -38,6 +38,7 @@ from .events import (
     Trust,
 )
 from .instruments import Channel
+from .outlet import Outlet
 from .sequence import Verdict, counted
 
 PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
@@ -90,14 +91,11 @@ class Session:
         self.channels: dict[str, ChannelState] = {}
         self.frames = 0
         self.undecodable = 0
-        self._origin = origin
-        self._publish = publish
+        self._outlet = Outlet(number, origin, publish)
         self._connected = False
         self._heard_ns = 0
         self._probed = self._silent = False
         self._counter = -1
-        self._seq = 0
-        self._out: list[MarketEvent] = []
         self._effects: list[Effect] = []
 
     # Wishes
@@ -114,13 +112,13 @@ class Session:
         if new and self._connected:
             self._change_subscription(self.adapter.subscribe, self._upstream(new))
             self._expect(new, now_ns)
-        return self._take()
+        return self._outlet.take()
 
     def _show(self, state: ChannelState, now_ns: int) -> None:
         """Begin to hand a channel out. A book that was only carrying a quote is told whole."""
         hidden, state.wanted = not state.wanted, True
         if hidden and state.book is not None:
-            self._tell(state, now_ns)
+            self._outlet.tell(state, now_ns)
             state.received += 1
             self._deliver_book(state, state.book, _whole(state, state.book), now_ns)
 
@@ -137,7 +135,7 @@ class Session:
         idle = [state.channel for state in gone if not state.derived and self._wire(state) not in carried]
         if self._connected:
             self._change_subscription(self.adapter.unsubscribe, idle)
-        return self._take()
+        return self._outlet.take()
 
     # The connection
 
@@ -148,8 +146,8 @@ class Session:
         channels = [state.channel for state in self.channels.values()]
         self._send(self.adapter.subscribe(self._upstream(channels)))
         self._expect(channels, now_ns)
-        self._emit(Status(self.adapter.venue, "connected"), now_ns)
-        return self._take()
+        self._outlet.emit(Status(self.adapter.venue, "connected"), now_ns)
+        return self._outlet.take()
 
     def disconnected(self, cause: str, now_ns: int) -> list[MarketEvent]:
         """The connection is gone: every channel is stale from the last thing heard."""
@@ -158,23 +156,23 @@ class Session:
             self._effects.clear()
             for state in list(self.channels.values()):
                 state.forget()
-                self._open_gap(state, cause, now_ns, start_ns=self._heard_ns)
-                self._mark(state, Trust.STALE, cause, now_ns)
-            self._emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
-        return self._take()
+                self._outlet.open_gap(state, cause, now_ns, start_ns=self._heard_ns)
+                self._outlet.mark(state, Trust.STALE, cause, now_ns)
+            self._outlet.emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
+        return self._outlet.take()
 
     def unreachable(self, cause: str, now_ns: int) -> list[MarketEvent]:
         """There is no connection: say so, whoever waits for data wants to know."""
-        self._emit(Status(self.adapter.venue, "unreachable", cause, trust=Trust.STALE), now_ns)
-        return self._take()
+        self._outlet.emit(Status(self.adapter.venue, "unreachable", cause, trust=Trust.STALE), now_ns)
+        return self._outlet.take()
 
     def end(self, now_ns: int) -> list[MarketEvent]:
         """The connection is closed because nobody wants it any more: that is no gap."""
         if self._connected:
             self._connected = False
             self._effects.clear()
-            self._emit(Status(self.adapter.venue, "disconnected", "stopped"), now_ns)
-        return self._take()
+            self._outlet.emit(Status(self.adapter.venue, "disconnected", "stopped"), now_ns)
+        return self._outlet.take()
 
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
@@ -184,11 +182,11 @@ class Session:
             messages = self.adapter.decode(frame)
         except DecodeError as error:
             self._on_undecodable(error, now_ns)
-            return self._take()
+            return self._outlet.take()
         for message in messages:
             if not self._on_message(message, now_ns):
                 break
-        return self._take()
+        return self._outlet.take()
 
     def fetched(self, symbol: str, body: bytes, now_ns: int) -> list[MarketEvent]:
         """Start the book of ``symbol`` from a fetched snapshot, then catch up with what came meanwhile."""
@@ -199,22 +197,22 @@ class Session:
             snapshot = self.adapter.decode_snapshot(symbol, body)
         except DecodeError as error:
             self._fetch(state)
-            self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
-            return self._take()
+            self._outlet.emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
+            return self._outlet.take()
         state.received += 1
         self._bridge(state, snapshot, now_ns)
-        return self._take()
+        return self._outlet.take()
 
     def forbidden(self, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not let us in at all."""
         self._on_denied(reason, list(self.channels), now_ns)
-        return self._take()
+        return self._outlet.take()
 
     def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not give the snapshot of ``symbol``: it does not know it."""
         names = [name for name, state in self.channels.items() if state.channel.symbol == symbol]
         self._on_denied(reason, names, now_ns)
-        return self._take()
+        return self._outlet.take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
         """Let time pass: find silence, ask again for what is overdue. Call it a few times a second."""
@@ -223,7 +221,7 @@ class Session:
             for state in list(self.channels.values()):
                 if state.expected_ns is not None and now_ns >= state.expected_ns:
                     self._ask_again(state, now_ns)
-        return self._take()
+        return self._outlet.take()
 
     def effects(self) -> list[Effect]:
         """What is to be done now, once."""
@@ -290,24 +288,24 @@ class Session:
             if lost < 0:  # after a break the venue counts anew: nobody knows what was missed
                 state.number = None
             if state.number is None:
-                self._close_gap(state, now_ns)
+                self._outlet.close_gap(state, now_ns)
             else:
                 if lost:
                     cause = f"trade number {state.number} was followed by {trade.number}"
-                    self._open_gap(state, cause, now_ns)
-                self._close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
+                    self._outlet.open_gap(state, cause, now_ns)
+                self._outlet.close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
             state.number = trade.number
         else:
-            self._close_gap(state, now_ns)
-        self._believe(state, now_ns)
-        self._deliver(state, trade, now_ns)
+            self._outlet.close_gap(state, now_ns)
+        self._outlet.believe(state, now_ns)
+        self._outlet.deliver(state, trade, now_ns)
 
     def _on_plain(self, event: Quote | Bar | Status | Gap, now_ns: int) -> None:
         state = self.channels.get(event.channel)
         if state is not None:
             state.received += 1
-            self._confirm(state, now_ns)
-            self._deliver(state, event, now_ns)
+            self._outlet.confirm(state, now_ns)
+            self._outlet.deliver(state, event, now_ns)
 
     def _on_counter(self, n: int, now_ns: int) -> bool:
         verdict = counted(self._counter, n, n)
@@ -315,8 +313,8 @@ class Session:
             cause = f"frame {self._counter} was followed by {n}"
             for state in list(self.channels.values()):
                 state.forget()
-                self._open_gap(state, cause, now_ns)
-                self._mark(state, Trust.RESYNCING, cause, now_ns)
+                self._outlet.open_gap(state, cause, now_ns)
+                self._outlet.mark(state, Trust.RESYNCING, cause, now_ns)
             self._effects.append(Close(cause))
             return False
         self._counter = max(self._counter, n)
@@ -328,7 +326,7 @@ class Session:
             return
         symbol = state.channel.symbol
         if state.channel.kind != "book":
-            self._confirm(state, now_ns)
+            self._outlet.confirm(state, now_ns)
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._fetch(state)
 
@@ -339,19 +337,19 @@ class Session:
         for state in [each for one in refused for each in self._made_from(one)]:
             state.expected_ns = None
             state.trust, state.cause = Trust.STALE, reason
-            self._emit(Status(str(state.channel), "denied", reason, trust=state.trust), now_ns)
+            self._outlet.emit(Status(str(state.channel), "denied", reason, trust=state.trust), now_ns)
         if not refused:
-            self._emit(Status(self.adapter.venue, "denied", reason), now_ns)
+            self._outlet.emit(Status(self.adapter.venue, "denied", reason), now_ns)
 
     def _on_undecodable(self, error: DecodeError, now_ns: int) -> None:
         """What has a proof shows by itself whether the frame mattered; the rest may have lost something."""
         self.undecodable += 1
-        self._emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
+        self._outlet.emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
         states = [s for s in self.channels.values() if s.guarantee is None and s.heard_ns and not s.derived]
         for state in states:
             if state.channel.kind != "book":
-                self._open_gap(state, "undecodable frame", now_ns)
-                self._close_gap(state, now_ns)
+                self._outlet.open_gap(state, "undecodable frame", now_ns)
+                self._outlet.close_gap(state, now_ns)
         for state in states:
             if state.channel.kind == "book":  # last: what is subscribed anew with it stays open
                 self._resync(state, "undecodable frame", now_ns)
@@ -381,8 +379,8 @@ class Session:
         state.book, state.pending, state.expected_ns = book, None, None
         for carried in self._made_from(state):
             carried.proof = None
-            self._believe(carried, now_ns)
-            self._close_gap(carried, now_ns, healed="snapshot")
+            self._outlet.believe(carried, now_ns)
+            self._outlet.close_gap(carried, now_ns, healed="snapshot")
         self._watch_horizon(state, book, now_ns)
         self._deliver_book(state, book, snapshot, now_ns)
 
@@ -444,15 +442,17 @@ class Session:
             state.proof = replace(state.proof, depth=told)
         if told == 0:
             for carried in self._made_from(state):
-                self._mark(carried, Trust.UNVERIFIABLE, "the market left the range of the snapshot", now_ns)
+                self._outlet.mark(
+                    carried, Trust.UNVERIFIABLE, "the market left the range of the snapshot", now_ns
+                )
         if told < reach // 10 and state.pending is None:
             self._fetch(state)
 
     def _resync(self, state: ChannelState, cause: str, now_ns: int) -> None:
         """Throw the book away and ask for a new one; soon at first, more slowly if it goes wrong again."""
         for carried in self._made_from(state):
-            self._open_gap(carried, cause, now_ns)
-            self._mark(carried, Trust.RESYNCING, cause, now_ns)
+            self._outlet.open_gap(carried, cause, now_ns)
+            self._outlet.mark(carried, Trust.RESYNCING, cause, now_ns)
         state.forget()
         if self.adapter.dials_to_change:
             self._effects.append(Close(cause))
@@ -472,7 +472,7 @@ class Session:
         together = [each for each in self.channels.values() if not each.derived and self._wire(each) == mine]
         for other in together:
             if other is not state:
-                self._open_gap(other, "resubscribed", now_ns)
+                self._outlet.open_gap(other, "resubscribed", now_ns)
         channels = [each.channel for each in together]
         self._send(self.adapter.unsubscribe(channels))
         self._send(self.adapter.subscribe(channels))
@@ -486,56 +486,13 @@ class Session:
             state.fetches += 1
         self._effects.append(Fetch(state.channel.symbol, path, state.fetches))
 
-    # Trust and gaps
-
-    def _confirm(self, state: ChannelState, now_ns: int) -> None:
-        """The channel flows. What it missed, if anything, ends here; numbered trades end theirs alone."""
-        if state.number is None:
-            self._close_gap(state, now_ns)
-        self._believe(state, now_ns)
-
-    def _believe(self, state: ChannelState, now_ns: int) -> None:
-        state.heard_ns, state.expected_ns = now_ns, None
-        if state.proof is None:
-            state.prove(now_ns)
-        self._mark(state, state.usual, "", now_ns)
-
-    def _mark(self, state: ChannelState, trust: Trust, cause: str, now_ns: int) -> None:
-        if state.trust is not trust or (cause and not state.cause):
-            state.trust, state.cause, state.since_ns = trust, cause, now_ns
-            if trust is not Trust.VERIFIED:
-                state.proof = None
-            if state.wanted:
-                self._tell(state, now_ns)
-
-    def _tell(self, state: ChannelState, now_ns: int) -> None:
-        status = Status(str(state.channel), state.trust, state.cause, proof=state.proof, trust=state.trust)
-        self._emit(status, now_ns)
-
-    def _open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
-        if state.gap is None and state.heard_ns:
-            start_ns = max(state.heard_ns, start_ns or 0)
-            state.gap = Gap(str(state.channel), start_ns, None, cause)
-            state.proof = None
-            if state.wanted:
-                self._emit(replace(state.gap, trust=state.trust), now_ns)
-
-    def _close_gap(
-        self, state: ChannelState, now_ns: int, *, healed: str | None = None, missing: int | None = None
-    ) -> None:
-        if state.gap is not None:
-            gap, state.gap = state.gap, None
-            if state.wanted:
-                ended = replace(gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust)
-                self._emit(ended, now_ns)
-
     def _watch_silence(self, now_ns: int) -> None:
         quiet_s = (now_ns - self._heard_ns) / SECOND
         if quiet_s >= self.adapter.silence_s:
             if not self._silent:
                 self._silent, cause = True, f"silent for {quiet_s:.1f} s"
                 for state in list(self.channels.values()):
-                    self._mark(state, Trust.STALE, cause, now_ns)
+                    self._outlet.mark(state, Trust.STALE, cause, now_ns)
                 self._effects.append(Close(cause))
         elif quiet_s >= self.adapter.silence_s / 2 and not self._probed and (probe := self.adapter.probe()):
             self._probed = True
@@ -545,7 +502,7 @@ class Session:
 
     def _deliver_book(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         state.heard_ns = now_ns
-        self._deliver(state, update, now_ns, _book=book)
+        self._outlet.deliver(state, update, now_ns, _book=book)
         quote = self.channels.get(state.quote_name)
         if quote is not None and quote.derived and quote.wanted:
             bid, bid_size = book.bids.best() or (None, None)
@@ -555,41 +512,7 @@ class Session:
                 quote.received += 1
                 quote.heard_ns = now_ns
                 event = Quote(str(quote.channel), update.venue_ns, *best, book.seq)
-                self._deliver(quote, event, now_ns)
-
-    def _deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
-        state.delivered += 1
-        if state.wanted:
-            backfilled = event.origin is Origin.BACKFILLED
-            self._seq += 1
-            self._hand_out(
-                replace(
-                    event,
-                    recv_ns=now_ns,
-                    session=self.number,
-                    seq=self._seq,
-                    trust=state.trust,
-                    proof=state.proof,
-                    origin=Origin.BACKFILLED if backfilled else self._origin,
-                    **more,
-                )
-            )
-
-    def _emit(self, event: MarketEvent, now_ns: int) -> None:
-        self._seq += 1
-        self._hand_out(
-            replace(event, recv_ns=now_ns, session=self.number, seq=self._seq, origin=self._origin)
-        )
-
-    def _hand_out(self, event: MarketEvent) -> None:
-        if self._publish is None:
-            self._out.append(event)
-        else:
-            self._publish(event)
-
-    def _take(self) -> list[MarketEvent]:
-        out, self._out = self._out, []
-        return out
+                self._outlet.deliver(quote, event, now_ns)
 
     # Subscriptions
 
@@ -619,11 +542,11 @@ class Session:
             source = self.channels[str(channel._replace(kind="book"))] if state.derived else state
             if source.book is not None:  # a quote that joins a book which is there already
                 state.heard_ns, state.proof = now_ns, source.proof
-                self._mark(state, source.trust, source.cause, now_ns)
+                self._outlet.mark(state, source.trust, source.cause, now_ns)
                 continue
             if channel.kind == "book":
                 state.expected_ns = now_ns + OVERDUE_S * SECOND
-            self._mark(state, Trust.RESYNCING, "subscribing", now_ns)
+            self._outlet.mark(state, Trust.RESYNCING, "subscribing", now_ns)
 
     def _change_subscription(
         self, change: Callable[[Sequence[Channel]], list[bytes]], channels: Sequence[Channel]

@@ -11,12 +11,11 @@ from threading import Lock
 from msgspec import Struct
 
 from .. import clock
-from ..core.events import BookUpdate, Gap
-from ..core.raw import RawRecord
+from ..core.events import Gap
 from .schema import Record
 
 BATCH_BYTES = 1 << 20  #: more goes into the next batch, so that encoding never holds Python's lock for long
-_RECORD_BYTES, _LEVEL_BYTES = 500, 200  #: what a record, and a level in it, take in memory, roughly
+RECORD_BYTES, LEVEL_BYTES = 500, 200  #: what a record, and a level in it, take in memory, roughly
 _OWN = "store"  #: the channel of the journal's own gaps
 
 
@@ -29,29 +28,39 @@ class Batch(Struct):
 
 
 class Buffer:
-    """See the module. ``rows`` counts the records that got a number, ``dropped`` those that were lost."""
+    """See the module. ``dropped`` counts the records that were lost."""
 
     def __init__(self, most_bytes: int) -> None:
-        self.rows = self.dropped = 0
+        self.dropped = 0
         self.trouble = ""  #: why nothing leaves just now
         self._most_bytes = most_bytes
         self._lock = Lock()
-        self._filling = Batch(1, [])
+        self._filling, self._filling_bytes = Batch(1, []), 0
         self._sealed: deque[Batch] = deque()
-        self._bytes = 0
-        self._last_ns = 0
+        self._sealed_bytes = 0
+        self._last_ns = 0  # of what has left
         self._lost, self._lost_after_ns, self._lost_because = 0, 0, ""
 
-    def put(self, record: Record) -> None:
-        """Take ``record``, or count it as lost."""
-        size = _size(record)
+    @property
+    def rows(self) -> int:
+        """How many records got a number, own gaps included."""
+        filling = self._filling
+        return filling.first + len(filling.records) - 1
+
+    def put(self, record: Record, size: int) -> None:
+        """Take ``record``, which takes ``size`` bytes in memory, or count it as lost."""
         with self._lock:
-            if self._bytes + size > self._most_bytes:
+            filling_bytes = self._filling_bytes + size
+            if self._sealed_bytes + filling_bytes > self._most_bytes:
                 self._lose(record.recv_ns)
                 return
             if self._lost:
                 self._tell_loss(record.recv_ns)
-            self._append(record, size)
+                filling_bytes += RECORD_BYTES
+            self._filling.records.append(record)
+            self._filling_bytes = filling_bytes
+            if filling_bytes >= BATCH_BYTES:
+                self._seal()
 
     def seal(self) -> None:
         """Make a batch of what has gathered."""
@@ -65,7 +74,9 @@ class Buffer:
     def written(self) -> None:
         """The oldest batch is on the disk."""
         with self._lock:
-            self._bytes -= self._sealed.popleft().bytes
+            batch = self._sealed.popleft()
+            self._sealed_bytes -= batch.bytes
+            self._last_ns = batch.records[-1].recv_ns
 
     def isolate(self, error: Exception) -> None:
         """The oldest batch can never be written: try its records alone; a lone one gives way to a gap.
@@ -107,39 +118,25 @@ class Buffer:
 
     # With the lock
 
-    def _append(self, record: Record, size: int) -> None:
-        batch = self._filling
-        batch.records.append(record)
-        batch.bytes += size
-        self._bytes += size
-        self._last_ns = record.recv_ns
-        self.rows += 1
-        if batch.bytes >= BATCH_BYTES:
-            self._seal()
-
     def _seal(self) -> None:
         if self._filling.records:
+            self._filling.bytes = self._filling_bytes
             self._sealed.append(self._filling)
-            self._filling = Batch(self.rows + 1, [])
+            self._sealed_bytes += self._filling_bytes
+            self._filling, self._filling_bytes = Batch(self.rows + 1, []), 0
 
     def _lose(self, recv_ns: int) -> None:
         if not self._lost:
-            self._lost_after_ns, self._lost_because = self._last_ns or recv_ns, "the disk could not keep up"
+            waiting = [batch.records[-1] for batch in (*self._sealed, self._filling) if batch.records]
+            self._lost_after_ns = waiting[-1].recv_ns if waiting else self._last_ns or recv_ns
+            self._lost_because = "the disk could not keep up"
         self._lost_because = self.trouble or self._lost_because
         self._lost += 1
         self.dropped += 1
 
     def _tell_loss(self, until_ns: int) -> None:
-        gap = Gap(
-            *(_OWN, self._lost_after_ns, until_ns, self._lost_because), missing=self._lost, recv_ns=until_ns
-        )
+        bounds = (self._lost_after_ns, until_ns)
+        gap = Gap(_OWN, *bounds, self._lost_because, missing=self._lost, recv_ns=until_ns)
+        self._filling.records.append(gap)
+        self._filling_bytes += RECORD_BYTES
         self._lost = 0
-        self._append(gap, _RECORD_BYTES)
-
-
-def _size(record: Record) -> int:
-    if isinstance(record, RawRecord):
-        return _RECORD_BYTES + len(record.payload)
-    if isinstance(record, BookUpdate):
-        return _RECORD_BYTES + _LEVEL_BYTES * (len(record.bids) + len(record.asks))
-    return _RECORD_BYTES

@@ -22,9 +22,9 @@ from msgspec import Struct
 
 from .. import __version__, clock
 from ..core.errors import StoreError
-from ..core.events import MarketEvent
+from ..core.events import BookUpdate, MarketEvent
 from ..core.raw import RawRecord
-from .buffer import Batch, Buffer
+from .buffer import LEVEL_BYTES, RECORD_BYTES, Batch, Buffer
 from .schema import INSERT_BATCH, VERSION, batch_values, create_statements, inbox_statements
 
 COMMIT_S = 0.02
@@ -70,18 +70,21 @@ class Journal:
             self._watermark_file = opened.enter_context(_open_file(self.directory / "watermark"))
             self._opened = opened.pop_all()
         self._publish(0, 0)
-        works = (self._commit_on, self._sync_on)
-        self._threads = [threading.Thread(target=work, daemon=True) for work in works]
+        works = {"livetape-commit": self._commit_on, "livetape-sync": self._sync_on}
+        self._threads = [threading.Thread(target=works[name], name=name, daemon=True) for name in works]
         for thread in self._threads:
             thread.start()
 
     def record(self, event: MarketEvent) -> None:
         """Keep ``event``."""
-        self._buffer.put(event)
+        size = RECORD_BYTES
+        if isinstance(event, BookUpdate):
+            size += LEVEL_BYTES * (len(event.bids) + len(event.asks))
+        self._buffer.put(event, size)
 
     def tap(self, raw: RawRecord) -> None:
         """Keep a raw record."""
-        self._buffer.put(raw)
+        self._buffer.put(raw, RECORD_BYTES + len(raw.payload))
 
     @property
     def rows(self) -> int:
@@ -135,10 +138,10 @@ class Journal:
             if self._checkpoint_due:  # the rest; when all is moved, SQLite begins its log anew
                 self._checkpoint_due = False
                 self._db.execute(_CHECKPOINT)
-        except apsw.Error as error:
+        except (apsw.Error, MemoryError) as error:
             if not buffer.trouble:
                 _log.error("%s cannot be written: %s; keeping on trying", self.path, error)
-            buffer.trouble = str(error)
+            buffer.trouble = str(error) or repr(error)
             return False
         if buffer.trouble:
             _log.warning("%s is written again", self.path)
