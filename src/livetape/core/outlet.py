@@ -63,7 +63,9 @@ class Outlet:
         if state.gap is not None:
             gap, state.gap = state.gap, None
             if state.wanted:
-                ended = replace(gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust)
+                ended = replace(
+                    gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust, proof=state.proof
+                )
                 self.emit(ended, now_ns)
 
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:

@@ -156,9 +156,9 @@ class Session:
             self._effects.clear()
             for state in list(self.channels.values()):
                 state.forget()
-                self._outlet.open_gap(state, cause, now_ns, start_ns=self._heard_ns)
                 self._outlet.mark(state, Trust.STALE, cause, now_ns)
-            self._outlet.emit(Status(self.adapter.venue, "disconnected", cause), now_ns)
+                self._outlet.open_gap(state, cause, now_ns, start_ns=self._heard_ns)
+            self._outlet.emit(Status(self.adapter.venue, "disconnected", cause, trust=Trust.STALE), now_ns)
         return self._outlet.take()
 
     def unreachable(self, cause: str, now_ns: int) -> list[MarketEvent]:
@@ -171,7 +171,9 @@ class Session:
         if self._connected:
             self._connected = False
             self._effects.clear()
-            self._outlet.emit(Status(self.adapter.venue, "disconnected", "stopped"), now_ns)
+            self._outlet.emit(
+                Status(self.adapter.venue, "disconnected", "stopped", trust=Trust.STALE), now_ns
+            )
         return self._outlet.take()
 
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
@@ -313,8 +315,8 @@ class Session:
             cause = f"frame {self._counter} was followed by {n}"
             for state in list(self.channels.values()):
                 state.forget()
-                self._outlet.open_gap(state, cause, now_ns)
                 self._outlet.mark(state, Trust.RESYNCING, cause, now_ns)
+                self._outlet.open_gap(state, cause, now_ns)
             self._effects.append(Close(cause))
             return False
         self._counter = max(self._counter, n)
@@ -451,8 +453,8 @@ class Session:
     def _resync(self, state: ChannelState, cause: str, now_ns: int) -> None:
         """Throw the book away and ask for a new one; soon at first, more slowly if it goes wrong again."""
         for carried in self._made_from(state):
-            self._outlet.open_gap(carried, cause, now_ns)
             self._outlet.mark(carried, Trust.RESYNCING, cause, now_ns)
+            self._outlet.open_gap(carried, cause, now_ns)
         state.forget()
         if self.adapter.dials_to_change:
             self._effects.append(Close(cause))
