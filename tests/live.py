@@ -54,13 +54,17 @@ class Live:
                 await asyncio.sleep(0.005)
 
     def conserved(self) -> bool:
-        """Whether each channel delivered, superseded or discarded inside a gap all that it received."""
-        for line in self.lines:
-            for state in line.session.channels.values():
-                held = len(state.pending) if state.pending is not None and state.book is None else 0
-                if state.received != state.delivered + state.superseded + state.discarded + held:
-                    return False
-        return True
+        return conserved(self.app)
+
+
+def conserved(app: App) -> bool:
+    """Whether each channel delivered, superseded or discarded inside a gap all that it received."""
+    for line in app.hub.lines:
+        for state in line.session.channels.values():
+            held = len(state.pending) if state.pending is not None and state.book is None else 0
+            if state.received != state.delivered + state.superseded + state.discarded + held:
+                return False
+    return True
 
 
 @asynccontextmanager

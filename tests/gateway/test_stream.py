@@ -12,6 +12,7 @@ from livetape.app import App
 from livetape.core.events import MarketEvent
 from livetape.gateway.server import Gateway
 
+from ..live import conserved
 from ..vendors import config_for, vendor
 
 BOOK, TRADE = "kraken:BTC-USD/book", "kraken:BTC-USD/trade"
@@ -65,6 +66,7 @@ async def site(rate: float = 5.0) -> AsyncIterator[Site]:
         try:
             async with app.gateway().serving("127.0.0.1", 0) as gateway, aiohttp.ClientSession() as http:
                 yield Site(app, gateway, http)
+                assert conserved(app)
         finally:
             await app.close()
 
