@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -34,23 +36,32 @@ async def show(config: Config, view: View, stop: asyncio.Event) -> int:
     """Show the sources of ``config`` until ``stop``. Raises what the user should know at the end."""
     app, channels = App(config), channels_of(config.sources)
     screen: _Json | _Table = _Json(view, stop) if view.as_json else _Table(channels, stop, view.depth)
-    denials = Denials(app, channels, stop)
     for name in (*map(str, channels), *{channel.venue for channel in channels}):
         app.bus.subscribe(name, screen.put)
-        app.bus.subscribe(name, denials.put)
-    try:
-        app.hub.want(channels)
+    async with following(app, channels, stop):
         with screen:
             await stop.wait()
+    return 0
+
+
+@asynccontextmanager
+async def following(app: App, channels: list[Channel], stop: asyncio.Event) -> AsyncIterator[None]:
+    """Want ``channels`` while the context lasts, then close ``app``.
+
+    Raises at the end what the user should know: that all was refused, or that nobody ever answered.
+    """
+    denials = Denials(app, channels, stop)
+    app.bus.subscribe(None, denials.put)
+    try:
+        app.hub.want(channels)
+        yield
     finally:
-        never = [line for line in app.hub.lines if not line.ever_connected]
-        lines = len(app.hub.lines)
+        lines = app.hub.lines
         await denials.settle()
         await app.close()
     denials.raise_if_all()
-    if never and len(never) == lines:
-        raise ConnectError(never[0].session.adapter.venue, never[0].last_error or "no connection yet")
-    return 0
+    if lines and not any(line.ever_connected for line in lines):
+        raise ConnectError(lines[0].session.adapter.venue, lines[0].last_error or "no connection yet")
 
 
 class Denials:
