@@ -50,4 +50,4 @@ $(VENV)/web: $(VENV)/run
 	touch $@
 
 clean:
-	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-interop web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

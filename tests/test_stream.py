@@ -1,16 +1,21 @@
 """The object a Python user holds, against a simulated vendor."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from livetape import Stream
-from livetape.core.errors import ConfigError, MisuseError
+from livetape.calendars import Hours
+from livetape.config import Config, VenueConfig
+from livetape.core.errors import ConfigError, ConnectError, MisuseError
 from livetape.core.events import BookUpdate, Gap, Status, Trade
+from livetape.feeds.line import Retry
 
 from .vendors import config_for, vendor
 
@@ -97,6 +102,91 @@ async def test_pause_closes_the_connection_and_resume_goes_on_with_a_gap_between
         assert [len(opened), len(closed)] == [2, 2]
 
 
+class Bell(Hours):
+    """The hours of a market that a test opens and closes."""
+
+    def __init__(self) -> None:
+        super().__init__("bell", lambda year: ())
+        self.rung = False
+
+    def is_open(self, ns: int) -> bool:
+        return self.rung
+
+
+async def test_while_the_market_is_closed_there_is_no_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("livetape.stream.HOURS_S", 0.01)
+    caplog.set_level("INFO", "livetape.stream")
+    async with vendor() as kraken:
+        stream, bell = Stream("kraken:BTC-USD/book", config=config_for(kraken)), Bell()
+        books: list[BookUpdate] = []
+        gaps: list[Gap] = []
+        stream.on("book")(books.append)
+        stream.on_gap(gaps.append)
+        stream.follow_hours(bell)
+        async with stream:
+            await asyncio.sleep(0.2)
+            assert not kraken.clients
+            bell.rung = True
+            await until(lambda: books)
+            bell.rung = False
+            await until(lambda: not kraken.clients)
+            n = len(books)
+            stream.resume()  # from a pause that never was
+            await asyncio.sleep(0.2)
+            assert (len(books), len(kraken.clients)) == (n, 0)
+            bell.rung = True
+            await until(lambda: len(books) > n and gaps[-1].healed == "snapshot")
+            stream.pause()
+            await until(lambda: not kraken.clients)
+            bell.rung = False
+            await until(lambda: len(caplog.messages) == 5)
+            bell.rung = True
+            await until(lambda: len(caplog.messages) == 6)
+            await asyncio.sleep(0.1)
+            assert not kraken.clients  # paused by its user
+            stream.resume()
+            await until(lambda: kraken.clients)
+    closed, opened = "bell: closed, no connection", "bell: open"
+    assert caplog.messages == [closed, opened] * 3
+
+
+async def test_hours_can_be_followed_by_a_stream_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livetape.stream.HOURS_S", 0.01)
+    async with vendor() as kraken, Stream("kraken:BTC-USD/book", config=config_for(kraken)) as stream:
+        await until(lambda: kraken.clients)
+        bell = Bell()
+        stream.follow_hours(bell)
+        await until(lambda: not kraken.clients)
+        stream.follow_hours()  # those of coins
+        await until(lambda: kraken.clients)
+        with pytest.raises(ConfigError, match=r"did you mean .*XNYS"):
+            stream.follow_hours("XNYZ")
+
+
+async def test_hours_that_nobody_knows_leave_the_connection_open(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("livetape.stream.HOURS_S", 0.01)
+
+    class Unpublished(Bell):
+        def is_open(self, ns: int) -> bool:
+            if self.rung:
+                raise ConfigError("next year is not published")
+            return False
+
+    async with vendor() as kraken:
+        stream, hours = Stream("kraken:BTC-USD/book", config=config_for(kraken)), Unpublished()
+        stream.follow_hours(hours)
+        async with stream:
+            await asyncio.sleep(0.1)
+            assert not kraken.clients
+            hours.rung = True
+            await until(lambda: kraken.clients)
+    assert "no longer followed: next year is not published" in caplog.text
+
+
 async def test_a_handler_that_raises_ends_nothing_and_is_told_to_on_error() -> None:
     async with vendor() as kraken:
         stream = Stream("kraken:BTC-USD", config=config_for(kraken))
@@ -131,10 +221,71 @@ async def test_run_blocks_until_a_handler_stops_it() -> None:
             stream.run()  # a loop runs here, as in a notebook
 
 
-async def test_a_stream_that_cannot_start_says_so_to_its_caller() -> None:
-    stream = Stream("nosuch:BTC-USD/book")
+def test_an_unknown_venue_is_refused_at_once() -> None:
     with pytest.raises(ConfigError, match="unknown venue"):
+        Stream("nosuch:BTC-USD/book")
+
+
+async def test_a_stream_that_cannot_start_says_so_to_its_caller() -> None:
+    stream = Stream("kraken:BTC-USD/luld")
+    with pytest.raises(ConfigError, match="has no 'luld'"):
         await asyncio.to_thread(stream.start)
+
+
+def threads_of(trade: Trade) -> None:
+    THREADS.add(threading.current_thread().name)
+    SEEN.append(trade.seq)
+
+
+def process_of(trade: Trade) -> None:
+    with open(os.environ["LIVETAPE_TEST_FILE"], "a") as file:
+        file.write(f"{os.getpid()} {trade.price_text}\n")
+
+
+THREADS: set[str] = set()
+SEEN: list[int] = []
+
+
+async def test_a_handler_may_run_in_a_thread_and_keeps_the_order() -> None:
+    async with vendor(rate=20) as kraken:
+        stream = Stream("kraken:BTC-USD/trade", config=config_for(kraken))
+        stream.on("trade", run_in="thread")(threads_of)
+        async with stream:
+            async with asyncio.timeout(20):
+                while len(SEEN) < 20:
+                    await asyncio.sleep(0.01)
+    assert threading.current_thread().name not in THREADS
+    assert len(THREADS) == 1
+    assert sorted(SEEN) == SEEN
+
+
+async def test_a_handler_may_run_in_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "seen"
+    file.touch()
+    monkeypatch.setenv("LIVETAPE_TEST_FILE", str(file))
+    async with vendor(rate=20) as kraken:
+        stream = Stream("kraken:BTC-USD/trade", config=config_for(kraken))
+        stream.on("trade", run_in="process")(process_of)
+        async with stream:
+            async with asyncio.timeout(20):
+                while len(file.read_text().splitlines()) < 5:
+                    await asyncio.sleep(0.05)
+    assert str(os.getpid()) not in {line.split()[0] for line in file.read_text().splitlines()}
+
+
+def test_a_handler_cannot_run_just_anywhere() -> None:
+    with pytest.raises(MisuseError, match="loop, thread or process"):
+        Stream("kraken:BTC-USD").on("trade", run_in="gpu")
+
+
+async def test_a_stream_that_gives_up_says_so() -> None:
+    config = Config([], {"kraken": VenueConfig(ws_url="ws://127.0.0.1:9")})
+    stream = Stream("kraken:BTC-USD", config=config, retry=Retry(first_s=0.01, most_s=0.01, attempts=3))
+    problems: list[object] = []
+    stream.on_error(problems.append)
+    with pytest.raises(ConnectError, match="gave up after 3 tries"):
+        await asyncio.to_thread(stream.run)
+    assert len(problems) == 4  # each try, and the end
 
 
 async def test_a_slow_async_handler_drops_the_oldest_and_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:

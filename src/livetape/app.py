@@ -1,19 +1,27 @@
 """Builds everything from a Config; the only file that knows all (floor 4)."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
+from . import clock
+from .adapters import channels_of
 from .config import Config
 from .core.bus import Bus
 from .core.channel import ChannelState
-from .core.instruments import Instrument, parse_source
+from .core.errors import LivetapeError
+from .core.instruments import Instrument
 from .core.raw import RawRecord
+from .feeds.catalogue import Catalogue
 from .feeds.feed import Feed
 from .feeds.hub import Hub
 from .feeds.line import Line
 from .feeds.rest import Rest
 from .gateway.server import Gateway
 from .store.journal import Journal
+
+ASK_AGAIN_NS = 60_000_000_000
+_log = logging.getLogger("livetape.app")
 
 
 class App:
@@ -51,6 +59,8 @@ class App:
             tap=self._tap,
             api=chosen.api,
             options=chosen.options,
+            keys=chosen.keys(venue),
+            retry=chosen.retry or self.config.retry,
         )
 
     def _tap(self, raw: RawRecord) -> None:
@@ -63,20 +73,34 @@ class _Feeds:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._catalogue = Catalogue(app.hub.instruments)
         self._lists: dict[str, list[Instrument]] = {}
-        self.want, self.drop = app.hub.want, app.hub.drop
+        self._asked_ns: dict[str, int] = {}
+        self.channels_of, self.want, self.drop = channels_of, app.hub.want, app.hub.drop
 
     def venues(self) -> list[str]:
         """Those configured or in use, the first source's first."""
         config = self._app.config
-        sources = [channel.venue for source in config.sources for channel in parse_source(source)]
+        sources = [channel.venue for channel in channels_of(config.sources)]
         return list(dict.fromkeys([*sources, *config.venues, *self._app.hub.feeds]))
 
     async def instruments(self, venue: str) -> list[Instrument]:
-        """The vendor's list, asked for once."""
-        if not self._lists.get(venue):
-            self._lists[venue] = await self._app.hub.instruments(venue)
-        return self._lists[venue]
+        """The vendor's list; where it cannot be had, it is asked for again after a while."""
+        now_ns = clock.now_ns()
+        if venue not in self._lists and now_ns - self._asked_ns.get(venue, 0) > ASK_AGAIN_NS:
+            self._asked_ns[venue] = now_ns
+            try:
+                self._lists[venue] = await self._ask(venue)
+            except LivetapeError as error:
+                _log.warning("%s: no list of symbols: %s", venue, error)
+        return self._lists.get(venue, [])
+
+    async def _ask(self, venue: str) -> list[Instrument]:
+        """Lists of others than the vendor, such as a simulator's, are not worth keeping."""
+        endpoint = self._app.config.venue(venue).endpoint(venue)
+        if not endpoint.own:
+            return await self._app.hub.instruments(venue)
+        return (await self._catalogue.listed(venue, endpoint.rest_url)).instruments
 
     def status(self) -> dict[str, Any]:
         """Every connection and channel."""

@@ -14,8 +14,12 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from .adapters import find, venues
+from .core.adapter import NOBODY
+from .core.credentials import Credentials
 from .core.errors import ConfigError
 from .feeds.endpoint import Endpoint, endpoint_of
+from .feeds.line import RETRY, Retry
+from .keys import from_environment, from_files
 
 
 class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +29,8 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
     rest_url: str = ""
     api: str = ""
     allow_insecure: bool = False
+    key_file: str | list[str] = ""
+    retry: Retry | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     def with_option(self, name: str, value: object) -> "VenueConfig":
@@ -35,6 +41,21 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """Where the venue is. Raises ConfigError when an address cannot be used."""
         adapter = find(venue, self.api)
         return endpoint_of(adapter, self.ws_url, self.rest_url, allow_insecure=self.allow_insecure)
+
+    def keys(self, venue: str) -> list[Credentials]:
+        """The keys for the venue, from ``key_file`` or the environment; NOBODY where none is needed.
+
+        Raises ConfigError when there is none, or when others may read the file.
+        """
+        names = find(venue, self.api).key_names
+        if not names:
+            return [NOBODY]
+        files = [self.key_file] if isinstance(self.key_file, str) else self.key_file
+        found = from_files([file for file in files if file], names) or from_environment(names)
+        if not found:
+            wanted = " and ".join(names)
+            raise ConfigError(f"needs a key: set {wanted}, or key_file in [venues.{venue}]", where=venue)
+        return found
 
 
 class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,6 +81,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     venues: dict[str, VenueConfig] = field(default_factory=dict)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    retry: Retry = RETRY
 
     def venue(self, name: str) -> VenueConfig:
         """The configuration of one venue, defaults where nothing was said."""

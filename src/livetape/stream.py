@@ -6,18 +6,25 @@ import inspect
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
+from msgspec.structs import replace
+
+from . import clock
+from .adapters import channels_of
 from .app import App
+from .calendars import Hours, calendar_hours, hours_of
 from .config import Config, load
-from .core.errors import MisuseError
+from .core.errors import ConfigError, ConnectError, MisuseError
 from .core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
-from .core.instruments import Channel, parse_source
+from .core.times import iso
+from .feeds.line import Retry
 
 QUEUE = 10_000  #: events that may wait for one async handler or iterator before the oldest are dropped
+HOURS_S = 1.0  #: how often the market's hours are looked at; a machine that slept is late by no more
 _KINDS: dict[str, type] = {
     "trade": Trade,
     "quote": Quote,
@@ -53,20 +60,26 @@ class Stream:
         stream.run()
 
     Every method may be called from any thread, from a handler and in a notebook, before and while the stream
-    runs. ``config`` is a Config or the path of a TOML file. Raises ConfigError for a source it cannot read.
+    runs. ``config`` is a Config or the path of a TOML file; ``retry`` says how to dial again, and how often.
+    Raises ConfigError for a source it cannot read; ``run`` and iteration raise ConnectError when every
+    connection has been given up.
     """
 
-    def __init__(self, *sources: str, config: Config | str | None = None) -> None:
-        self.dropped = 0  #: events that an async handler or iterator was too slow for
+    def __init__(self, *sources: str, config: Config | str | None = None, retry: Retry | None = None) -> None:
+        self.dropped = 0  #: events that a queued handler or iterator was too slow for
         self.failures = 0  #: exceptions raised by handlers
-        self._config = config if isinstance(config, Config) else load(config)
-        self._channels = _channels(sources)
+        loaded = config if isinstance(config, Config) else load(config)
+        self._config = loaded if retry is None else replace(loaded, retry=retry)
+        self._gave_up: ConnectError | None = None
+        self._channels = channels_of(sources)
         self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
         self._hooks: dict[str, list[Handler]] = {"open": [], "error": [], "close": [], "gap": []}
         self._app: App | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
-        self._paused = False
+        self._pauses: set[str] = set()  # why there is no connection: "paused", "closed"
+        self._hours: Callable[[], set[Hours]] | None = None
+        self._look_again: asyncio.TimerHandle | None = None
         self._thread: threading.Thread | None = None
         self._queued: list[_Queued] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,17 +87,24 @@ class Stream:
 
     # Handlers
 
-    def on(self, pattern: str) -> Callable[[_H], _H]:
+    def on(self, pattern: str, *, run_in: str = "loop", workers: int = 1) -> Callable[[_H], _H]:
         """Call the decorated function for events of a kind, or of channels whose name matches.
 
         ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``status`` or ``gap``, or a regular expression
-        on the whole channel name, such as ``r"gemini:.+/book"``. An async function gets a queue of its own;
-        its ``BookUpdate.book`` may be newer than the update.
+        on the whole channel name, such as ``r"gemini:.+/book"``.
+
+        Heavy work goes elsewhere: ``run_in="thread"`` or ``"process"`` calls the function in a pool of
+        ``workers``; with more than one, events overtake each other. A function of a process must be
+        importable by its name, and its book updates come without ``book``. An async function and one in a
+        pool have a queue of their own; a ``BookUpdate.book`` may be newer than the update there.
         """
         matches = _matcher(pattern)
+        if run_in not in ("loop", "thread", "process"):
+            raise MisuseError(f"run_in is loop, thread or process, not {run_in!r}")
 
         def decorate(handler: _H) -> _H:
-            self._handlers.append((matches, self._direct(handler)))
+            called = self._direct(handler) if run_in == "loop" else self._pooled(handler, run_in, workers)
+            self._handlers.append((matches, called))
             return handler
 
         return decorate
@@ -107,21 +127,24 @@ class Stream:
 
     # Control, from anywhere
 
-    def subscribe(self, *sources: str) -> None:
-        """Add sources, also while running. Raises ConfigError when one cannot be had by its name."""
-        channels = _channels(sources)
+    def subscribe(self, *sources: str, wait: bool = False) -> None:
+        """Add sources, also while running. Raises ConfigError when one cannot be had by its name.
+
+        Where the vendor's limits leave no room, raises LimitReached; with ``wait`` the sources wait for it.
+        """
+        channels = channels_of(sources)
 
         def add(app: App | None) -> None:
             new = [channel for channel in channels if channel not in self._channels]
             if app is not None:
-                app.hub.want(new)
+                app.hub.want(new, queue=wait)
             self._channels += new
 
         self._do(add)
 
     def unsubscribe(self, *sources: str) -> None:
         """Take sources away, also while running."""
-        channels = _channels(sources)
+        channels = channels_of(sources)
 
         def take(app: App | None) -> None:
             gone = [channel for channel in channels if channel in self._channels]
@@ -133,11 +156,32 @@ class Stream:
 
     def pause(self) -> None:
         """Close the connections and keep the subscriptions; what is missed meanwhile is a gap."""
-        self._set_paused(True, lambda app: app.hub.pause())
+        self._do(lambda app: self._pause(app, "paused"))
 
     def resume(self) -> None:
         """Connect again after ``pause``."""
-        self._set_paused(False, lambda app: app.hub.resume())
+        self._do(lambda app: self._resume(app, "paused"))
+
+    def follow_hours(self, calendar: str | Hours | None = None, *, extended: bool = False) -> None:
+        """Pause whenever the market is closed, and resume when it opens.
+
+        ``calendar`` is ``forex``, an exchange such as ``XNYS``, or hours of your own; without it, the markets
+        of the sources decide, and one that is open is enough. ``extended`` adds the time before and after the
+        regular session of US stocks. Raises ConfigError. Call it before the stream runs: to load the calendar
+        of an exchange takes a moment.
+        """
+
+        def hours() -> set[Hours]:
+            if isinstance(calendar, Hours):
+                return {calendar}
+            if calendar is not None:
+                return {calendar_hours(calendar, extended=extended)}
+            return {hours_of(channel.venue, channel.symbol, extended=extended) for channel in self._channels}
+
+        for each in hours():
+            each.is_open(clock.now_ns())
+        self._hours = hours
+        self._do(self._keep_hours)
 
     def stop(self) -> None:
         """End the stream; from another thread than its own, wait until a started one has ended."""
@@ -193,6 +237,8 @@ class Stream:
         try:
             while (event := await queue.get()) is not None:
                 yield event
+            if self._gave_up is not None:
+                raise self._gave_up
         finally:
             self._iterators.remove(queue)
 
@@ -211,6 +257,8 @@ class Stream:
             await self._ended.wait()
         finally:
             await self._close()
+        if self._gave_up is not None:
+            raise self._gave_up
 
     def _open(self) -> None:
         if self._app is not None:
@@ -218,11 +266,12 @@ class Stream:
         app = App(self._config)
         app.bus.subscribe(None, self._dispatch)
         app.hub.want(self._channels)
-        if self._paused:
+        if self._pauses:
             app.hub.pause()
         self._app, self._loop, self._ended = app, asyncio.get_running_loop(), asyncio.Event()
+        self._keep_hours(app)
         for each in self._queued:
-            self._tasks.append(each.start(self))
+            self._tasks += each.start(self)
 
     def _end(self) -> None:
         if self._ended is not None:
@@ -233,20 +282,48 @@ class Stream:
     async def _close(self) -> None:
         app, self._app, self._loop = self._app, None, None
         self._end()
+        if self._look_again is not None:
+            self._look_again.cancel()
         if app is not None:
             await app.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        for each in self._queued:
+            each.end()
 
-    def _set_paused(self, paused: bool, action: Callable[[App], None]) -> None:
-        def change(app: App | None) -> None:
-            self._paused = paused
-            if app is not None:
-                action(app)
+    def _pause(self, app: App | None, why: str) -> None:
+        self._pauses.add(why)
+        if app is not None:
+            app.hub.pause()
 
-        self._do(change)
+    def _resume(self, app: App | None, why: str) -> None:
+        self._pauses.discard(why)
+        if app is not None and not self._pauses:
+            app.hub.resume()
+
+    def _keep_hours(self, app: App | None) -> None:
+        """Pause or resume by the hours that are followed, now and from now on."""
+        if app is None or self._hours is None:
+            return
+        if self._look_again is not None:
+            self._look_again.cancel()
+        now_ns = clock.now_ns()
+        try:
+            hours = self._hours()
+            is_open = not hours or any(each.is_open(now_ns) for each in hours)
+        except ConfigError as error:  # a new symbol's hours, or a new year's, are not known
+            _log.error("the market's hours are no longer followed: %s", error)
+            self._resume(app, "closed")
+            return
+        if is_open == ("closed" in self._pauses):
+            names = ", ".join(sorted({each.name for each in hours}))
+            opens_ns = min((ns for each in hours if (ns := each.next_open(now_ns))), default=None)
+            until = f" until {iso(opens_ns)}" if opens_ns else ""
+            _log.info("%s: %s", names, "open" if is_open else f"closed, no connection{until}")
+            (self._resume if is_open else self._pause)(app, "closed")
+        self._look_again = asyncio.get_running_loop().call_later(HOURS_S, self._keep_hours, app)
 
     def _do(self, action: Callable[[App | None], None]) -> None:
         """Carry ``action`` out on the stream's loop, when there is one, and hand its error to the caller."""
@@ -272,6 +349,13 @@ class Stream:
             self._call_hooks("gap", event)
         elif isinstance(event, Status):
             self._call_hooks(_HOOKS.get(event.state, ""), event)
+            if (
+                event.state == "unreachable"
+                and self._app
+                and all(line.gave_up for line in self._app.hub.lines)
+            ):
+                self._gave_up = ConnectError(event.channel, event.detail)
+                self._end()
 
     def _call(self, handler: Handler, argument: object) -> None:
         try:
@@ -295,10 +379,21 @@ class Stream:
         """``handler`` itself, or for an async one the way into its queue."""
         if not inspect.iscoroutinefunction(handler):
             return handler
-        queued = _Queued(handler)
+        return self._into(_Queued(handler))
+
+    def _pooled(self, handler: Handler, run_in: str, workers: int) -> Handler:
+        """The way into the queue of a handler that runs in a pool."""
+        kind = ThreadPoolExecutor if run_in == "thread" else ProcessPoolExecutor
+        return self._into(_Queued(handler, workers, kind))
+
+    def _into(self, queued: "_Queued") -> Handler:
         self._queued.append(queued)
-        if self._app is not None:
-            self._do(lambda _: self._tasks.append(queued.start(self)))
+
+        def start(app: App | None) -> None:
+            if app is not None:
+                self._tasks += queued.start(self)
+
+        self._do(start)
         return lambda event: self._offer(queued.queue, event)
 
     def _failed(self, error: Exception, event: object) -> None:
@@ -311,28 +406,44 @@ class Stream:
             queue.get_nowait()
             self.dropped += 1
             if self.dropped & (self.dropped - 1) == 0:
-                _log.warning("%d events dropped: an async handler or iterator is too slow", self.dropped)
+                _log.warning("%d events dropped: a handler or iterator is too slow", self.dropped)
         queue.put_nowait(event)
 
 
 class _Queued:
-    """An async handler and what waits for it; each run has a queue and a task of its own."""
+    """A handler that is awaited, or runs in a ``pool``, and what waits for it; each run has its own queue."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(
+        self, handler: Handler, workers: int = 1, pool: Callable[[int], Executor] | None = None
+    ) -> None:
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._handler = handler
+        self._handler, self._workers, self._make_pool = handler, workers, pool
+        self._pool: Executor | None = None
 
-    def start(self, stream: Stream) -> asyncio.Task[None]:
+    def start(self, stream: Stream) -> list[asyncio.Task[None]]:
         self.queue = asyncio.Queue()
-        return asyncio.get_running_loop().create_task(self._drain(stream, self.queue))
+        self._pool = self._make_pool(self._workers) if self._make_pool else None
+        loop = asyncio.get_running_loop()
+        return [loop.create_task(self._drain(stream, self.queue)) for _ in range(self._workers)]
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _drain(self, stream: Stream, queue: "asyncio.Queue[Any]") -> None:
         while True:
             event = await queue.get()
             try:
-                await self._handler(event)
+                await self._call(event)
             except Exception as error:  # a user's mistake must not end the feed
                 stream._failed(error, event)
+
+    def _call(self, event: Any) -> Awaitable[None]:
+        if self._pool is None:
+            return cast("Awaitable[None]", self._handler(event))
+        if isinstance(event, BookUpdate) and isinstance(self._pool, ProcessPoolExecutor):
+            event = replace(event, _book=None)
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._handler, event)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -342,10 +453,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _channels(sources: Iterable[str]) -> list[Channel]:
-    return list(dict.fromkeys(channel for source in sources for channel in parse_source(source)))
 
 
 def _matcher(pattern: str) -> Callable[[MarketEvent], bool]:

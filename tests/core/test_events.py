@@ -109,14 +109,14 @@ def test_an_adapter_has_plain_defaults() -> None:
     plain, channel = Plain(), Channel("plain", "B", "trade")
     assert plain.endpoint("wss://here", [channel]) == "wss://here"
     assert (plain.stream(channel), plain.dials_to_change) == ("trade", False)
-    assert (plain.probe(), plain.snapshot_path("B"), plain.symbols_path()) == (None, None, None)
-    assert plain.parse_symbols(b"") == []
+    assert (plain.probe(), plain.snapshot_path("B"), plain.symbols_paths()) == (None, None, ())
+    assert plain.parse_symbols("/", b"") == []
     with pytest.raises(NotImplementedError, match="plain has no fetched snapshots"):
         plain.decode_snapshot("B", b"")
 
 
 def test_options_that_an_adapter_does_not_know_are_the_users_error() -> None:
-    with pytest.raises(ConfigError, match="plain: unknown option 'dept'; did you mean depth or silence_s"):
+    with pytest.raises(ConfigError, match="plain: unknown option 'dept'; did you mean depth or max_symbols or silence_s"):
         Plain({"dept": 10})
     with pytest.raises(ConfigError, match="silence_s must be seconds above 0, not 'long'"):
         Plain({"silence_s": "long"})
@@ -132,7 +132,7 @@ def test_options_that_an_adapter_does_not_know_are_the_users_error() -> None:
             2,
         ),
         (VendorError("kraken", "no", "BTC-USD"), "kraken BTC-USD: no", 3),
-        (LimitReached("kraken", 5, 7, "symbols"), "kraken: 7 symbols wanted, 5 allowed", 3),
+        (LimitReached("kraken", 5, 7, "use two"), "kraken: 7 symbols wanted, 5 allowed; use two", 3),
         (StoreError("tape.db", "locked"), "tape.db: locked", 6),
     ],
 )

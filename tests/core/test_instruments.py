@@ -37,7 +37,7 @@ def test_a_source_names_channels_in_our_spelling_or_the_venues(source: str, name
         ("kraken:XBT/USD/trades", "'trades' is not a kind of channel; did you mean trade?"),
         ("kraken:BTC-USD/bar.7m", "'bar.7m' is not a kind of channel; did you mean bar."),
         ("kraken:BTC-USD/zzz", "did you mean trade or quote or book?"),
-        ("kraken:BTC USD/book", "'BTC USD' is not a symbol"),
+        ("kraken: BTC/book", "' BTC' is not a symbol"),
         ("kraken:BTC\n/book", "is not a symbol"),
     ],
 )

@@ -272,10 +272,28 @@ def test_a_refusal_is_told_to_the_channels_it_concerns() -> None:
     made.tick(9 * SECOND)
     assert not [e for e in made.effects() if isinstance(e, Send) and b"subscribe" in e.frame]  # useless again
     unnamed = b'{"error":"Exceeded msg rate","method":"subscribe","success":false}'
-    assert statuses(made.receive(unnamed, SECOND)) == [
-        ("kraken:BTC-USD/book", "denied"),
-        ("kraken:BTC-USD/trade", "denied"),
-    ]
+    assert statuses(made.receive(unnamed, SECOND)) == [("kraken:BTC-USD/trade", "denied")]
+
+
+def test_what_was_refused_is_asked_for_again_later_and_later() -> None:
+    made = Session(find("kraken")())
+    made.want([KRAKEN_BOOK], SECOND)
+    made.connected(SECOND)
+    made.effects()
+    now_ns, waits = SECOND, []
+    for n in range(1, 7):
+        told = made.receive(
+            b'{"error":"Currency pair not supported","method":"subscribe","success":false,"req_id":%d}' % n,
+            now_ns,
+        )
+        assert statuses(told) == ([("kraken:BTC-USD/book", "denied")] if n == 1 else [])
+        asked_ns = now_ns
+        while not [e for e in made.effects() if isinstance(e, Send) and b'"subscribe"' in e.frame]:
+            now_ns += SECOND
+            made.receive(b'{"channel":"heartbeat"}', now_ns)
+            made.tick(now_ns)
+        waits.append((now_ns - asked_ns) // SECOND)
+    assert waits == [60, 120, 240, 480, 900, 900]
 
 
 def test_a_refused_snapshot_denies_the_symbol() -> None:

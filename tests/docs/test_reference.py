@@ -25,7 +25,10 @@ from livetape.stream import Stream
 from .markdown import DOCS, ROOT, anchors, links, names, pages, sections
 
 REFERENCE = DOCS / "reference"
-EVENTS = (events.Trade, events.Quote, events.BookUpdate, events.Bar, events.Status, events.Gap)
+EVENTS = (
+    *(events.Trade, events.Amendment, events.Quote, events.BookUpdate, events.Bar, events.Summary),
+    *(events.Mark, events.Auction, events.Luld, events.News, events.Status, events.Gap),
+)
 
 
 def said(page: str, section: str = "") -> set[str]:
@@ -91,7 +94,7 @@ def test_every_key_of_the_configuration_is_in_the_reference_with_its_default() -
 def test_every_option_of_a_venue_is_in_the_reference() -> None:
     known = said("configuration.md", "Options of venues")
     for adapter in adapters():
-        assert {"depth", "silence_s", *adapter.option_names} <= known
+        assert {"depth", "silence_s", "max_symbols", *adapter.option_names} <= known
 
 
 # Events
@@ -99,7 +102,7 @@ def test_every_option_of_a_venue_is_in_the_reference() -> None:
 
 @pytest.mark.parametrize("kind", EVENTS)
 def test_every_field_of_an_event_is_in_the_reference(kind: type) -> None:
-    common = public(events.Status) - {"state", "detail"}
+    common = public(events.Status) - {"state", "detail", "why"}
     assert public(kind) - common <= said("events.md", kind.__name__)
     assert common <= said("events.md", "Every event")
 
@@ -118,11 +121,18 @@ def test_every_method_is_in_the_reference(kind: type) -> None:
 def samples() -> Iterator[events.MarketEvent]:
     proof = events.Proof("crc32", 10, 1)
     channel = "kraken:BTC-USD/book"
-    yield events.Trade(channel, 1, "1", "2", "buy", "3", proof=proof)
+    codes = ("@", "I"), ("last",)
+    yield events.Trade(channel, 1, "1", "2", "buy", "3", None, *codes, proof=proof)
+    yield events.Amendment(channel, 1, "3", "1", "2")
+    yield events.Summary(channel, 1)
+    yield events.Mark(channel, 1, "1")
+    yield events.Auction(channel, 1, "open")
+    yield events.Luld(channel, 1, "1", "1")
+    yield events.News(channel, 1, "1", "text")
     yield events.Quote(channel, 1, "1", "2", None, None)
     yield events.BookUpdate(channel, 1, True, [("1", "2")], [], _book=Book())
     yield events.Bar("kraken:BTC-USD/bar.1m", 1, "1", "1", "1", "1", "1")
-    yield events.Status(channel, "live")
+    yield events.Status(channel, "denied", why=events.Why.LOGIN)
     yield events.Gap(channel, 1, None, "checksum")
 
 
@@ -199,9 +209,8 @@ def test_every_venue_is_in_the_reference_as_it_is(adapter: type[Adapter]) -> Non
         line for line in (REFERENCE / "venues.md").read_text().splitlines() if f"| {adapter.title} |" in line
     ]
     venue, _, kinds, proof, symbols, dials, silence = [cell.strip() for cell in row.strip("|").split("|")]
-    derived = {"quote"} if "book" in adapter.kinds else set()
     assert venue.startswith(f"`{adapter.venue}`")
-    assert set(re.findall(r"`([^`]+)`", kinds)) == adapter.kinds | derived
+    assert set(re.findall(r"`([^`]+)`", kinds)) == adapter.offers()
     methods = [f"{kind}: `{promise.method}`" for kind, promise in adapter.guarantees.items()]
     assert all(method in proof for method in methods)
     assert bool(methods) == (proof != "none")

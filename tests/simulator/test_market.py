@@ -14,7 +14,8 @@ from livetape.core.book import Book
 from livetape.core.decimals import Level
 from livetape.core.dialect import Action
 from livetape.core.times import SECOND
-from livetape.simulator.market import HISTORY, LISTINGS, Grid, Ladder, Listing, Market, Order
+from livetape.simulator.listings import FOREX, LISTINGS, STOCKS, Listing
+from livetape.simulator.market import HISTORY, Ladder, Market, Order
 
 START_NS = 1_790_000_000 * SECOND
 FOREVER = START_NS + 10**9 * SECOND
@@ -27,6 +28,11 @@ def made(seed: int = 7, listings: tuple[Listing, ...] = LISTINGS, rate: float = 
 
 def actions(market: Market, n: int) -> Iterator[Action]:
     return islice(market.advance(FOREVER), n)
+
+
+TAPE = made(listings=LISTINGS[:1])
+for _ in actions(TAPE, 8_000):
+    pass
 
 
 def levels(ladder: Ladder, listing: Listing) -> list[Level]:
@@ -198,15 +204,50 @@ def test_the_last_trades_are_told_oldest_first() -> None:
     assert market.trades("BTC-USD", 10**6) == printed[-HISTORY:]
 
 
-def test_an_unknown_symbol_has_no_book_and_no_trades() -> None:
+@given(data=st.data())
+def test_the_prints_of_an_interval_are_told_from_its_start_to_before_its_end(data: st.DataObject) -> None:
+    printed = TAPE.trades("BTC-USD", HISTORY)
+    moments = st.sampled_from([trade.venue_ns or 0 for trade in printed]) | st.integers(START_NS, FOREVER)
+    start_ns, end_ns = data.draw(moments), data.draw(moments)
+    told = TAPE.trades_between("BTC-USD", start_ns, end_ns)
+    assert told == [trade for trade in printed if trade.venue_ns in range(start_ns, end_ns)]
+
+
+def test_an_unknown_symbol_has_nothing() -> None:
     market = made()
     assert market.book("BTC-GBP") is None
     assert market.trades("BTC-GBP", 5) == []
+    assert market.trades_between("BTC-GBP", 0, FOREVER) == []
+    assert market.bars("BTC-GBP", 60 * SECOND, 0, FOREVER) == []
+    assert market.day("BTC-GBP") is None
+
+
+def test_nothing_happens_in_a_closed_asset_and_the_others_do_as_always() -> None:
+    until, listings = START_NS + 60 * SECOND, (*LISTINGS[:2], *STOCKS[:2])
+    shut = Market(listings, 7, START_NS, "kraken", closed=frozenset({"stock"}))
+    books = {listing.symbol: shut.book(listing.symbol) for listing in STOCKS[:2]}
+    before = {symbol: everything(book) for symbol, book in books.items() if book}
+    assert list(shut.advance(until)) == list(made(listings=LISTINGS[:2]).advance(until))
+    for symbol, book in books.items():
+        assert book is not None
+        assert everything(book) == before[symbol] != ([], [])
+        assert shut.trades(symbol, 5) == []
+        assert shut.bars(symbol, 60 * SECOND, START_NS, FOREVER) == []
+
+
+def test_a_market_of_closed_assets_alone_stands_still_while_its_time_goes_on() -> None:
+    shut = Market(STOCKS, 7, START_NS, "alpaca", closed=frozenset({"stock"}))
+    assert shut.next_ns > FOREVER
+    assert list(shut.advance(FOREVER)) == []
+    assert shut.now_ns == FOREVER
 
 
 def test_instruments_are_the_listings() -> None:
-    told = [(i.symbol, i.name, i.price_step, i.size_step) for i in made().instruments()]
-    assert told == [(i.symbol, i.name, i.price_step, i.size_step) for i in LISTINGS]
+    listings = (*LISTINGS, *FOREX)
+    told = [
+        (i.symbol, i.name, i.price_step, i.size_step, i.asset) for i in made(listings=listings).instruments()
+    ]
+    assert told == [(i.symbol, i.name, i.price_step, i.size_step, i.asset) for i in listings]
 
 
 def test_every_text_has_exactly_the_decimals_of_its_step() -> None:
@@ -220,14 +261,6 @@ def test_every_text_has_exactly_the_decimals_of_its_step() -> None:
             assert price.fullmatch(change.price)
             assert size.fullmatch(change.delta.removeprefix("-"))
             assert change.remaining == "0" or size.fullmatch(change.remaining)
-
-
-@given(st.integers(-(10**30), 10**30), st.sampled_from(["1", "5", "0.1", "0.25", "0.00000001"]))
-def test_text_of_steps_is_exact(count: int, step: str) -> None:
-    grid, places = Grid(step), len(step.partition(".")[2])
-    text = grid.text(count)
-    assert len(text.partition(".")[2]) == places
-    assert int(text.replace(".", "")) == count * int(step.replace(".", ""))
 
 
 def test_orders_are_matched_by_price_then_time_and_a_reduced_one_keeps_its_place() -> None:

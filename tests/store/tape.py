@@ -10,16 +10,23 @@ import apsw
 from msgspec import json
 
 from livetape.core.events import (
+    Amendment,
+    Auction,
     Bar,
     BookUpdate,
     Gap,
+    Luld,
+    Mark,
     MarketEvent,
+    News,
     Origin,
     Proof,
     Quote,
     Status,
+    Summary,
     Trade,
     Trust,
+    Why,
 )
 from livetape.core.raw import Direction, RawRecord
 from livetape.store.schema import COLUMNS
@@ -56,6 +63,21 @@ SAMPLES: list[MarketEvent] = [
     Status("kraken:BTC-USD/book", "stale", recv_ns=NOW + 5, session=5, seq=6, trust=Trust.STALE),
     Gap("kraken:BTC-USD/book", NOW - 3, None, "checksum", recv_ns=NOW + 6, session=5, seq=7),
     Gap("kraken:BTC-USD/book", NOW - 3, NOW, "checksum", "snapshot", 0, recv_ns=NOW + 7, session=5, seq=8),
+    Trade(
+        *("alpaca:AAPL/trade", NOW - 2, "126.55", "1", None, "96921", None, ("@", "I"), ("last", "range")),
+        recv_ns=NOW + 8,
+    ),
+    Amendment("alpaca:AAPL/trade", NOW, "96921", "126.55", "1", "126.56", "2", "96922", recv_ns=NOW + 9),
+    Amendment("alpaca:AAPL/trade", None, "96922", "126.56", "2", recv_ns=NOW + 10),
+    Summary("itick:SPX/summary", NOW, "1", "3", "0.5", "2.50", "1.1", "7", "9", NOW - 1, recv_ns=NOW + 11),
+    Summary("itick:DJI/summary", None, recv_ns=NOW + 12),
+    Mark("gemini:BTC-GUSD-PERP/mark", NOW, "9500.1", "9500", "0.0001", recv_ns=NOW + 13),
+    Auction(
+        "gemini:BTC-USD/auction", NOW, "result", "7", NOW, True, "1", "2", "0", "3", "4", recv_ns=NOW + 14
+    ),
+    Luld("alpaca:IONM/luld", NOW, "3.24", "2.65", "B", recv_ns=NOW + 15),
+    News("alpaca:CRSR/news", NOW, "24", "Über", "b", "https://x/", "s", ("CRSR", "A"), NOW, recv_ns=NOW + 16),
+    Status("finnhub:X/trade", "denied", "Invalid symbol X", NOW, Why.SYMBOL, recv_ns=NOW + 17),
 ]
 
 
@@ -106,17 +128,31 @@ KINDS: dict[str, Callable[..., MarketEvent]] = {
     "quotes": Quote,
     "books": BookUpdate,
     "bars": Bar,
+    "amendments": Amendment,
+    "summaries": Summary,
+    "marks": Mark,
+    "auctions": Auction,
+    "lulds": Luld,
+    "news": News,
     "status": Status,
     "gaps": Gap,
 }
 FIELDS = {"recv": "recv_ns", "ts": "venue_ns", "start": "start_ns", "end": "end_ns"}
 FIELDS |= {"venue_first": "first", "venue_last": "last"}
-_KIND: dict[object, str] = {Trade: "trade", Quote: "quote", BookUpdate: "book"}
+FIELDS |= {"counted_since": "since_ns", "auction": "auction_ns", "updated": "updated_ns"}
+_KIND: dict[object, str] = {Trade: "trade", Amendment: "trade", Quote: "quote", BookUpdate: "book"}
+_KIND |= {Summary: "summary", Mark: "mark", Auction: "auction", Luld: "luld", News: "news"}
+_texts = json.Decoder(tuple[str, ...]).decode
 _READ: dict[str, Callable[[Any], object]] = {
     "trust": Trust,
     "origin": Origin,
     "snapshot": bool,
     "closed": lambda closed: None if closed is None else bool(closed),
+    "success": lambda success: None if success is None else bool(success),
+    "why": Why,
+    "conditions": _texts,
+    "excluded": _texts,
+    "symbols": _texts,
     "bids": lambda text: json.decode(text, type=list[tuple[str, str]]),
     "asks": lambda text: json.decode(text, type=list[tuple[str, str]]),
 }

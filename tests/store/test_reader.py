@@ -71,7 +71,25 @@ def test_counts_are_of_data_by_channel_over_all_segments(tmp_path: Path) -> None
         "gemini:ETH-USD/quote": 2,
         "kraken:BTC-USD/book": 2,
         "kraken:BTC-USD/bar.1m": 2,
+        "alpaca:AAPL/trade": 2,
+        "itick:SPX/summary": 2,
+        "itick:DJI/summary": 2,
+        "gemini:BTC-GUSD-PERP/mark": 2,
+        "gemini:BTC-USD/auction": 2,
+        "alpaca:IONM/luld": 2,
+        "alpaca:CRSR/news": 2,
     }
+
+
+def test_a_tape_of_the_first_schema_is_read(tmp_path: Path) -> None:
+    segment = tape(tmp_path)
+    with closing(apsw.Connection(str(segment))) as db:
+        for table in ("amendments", "summaries", "marks", "auctions", "lulds", "news"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("UPDATE meta SET value = 1 WHERE key = 'schema_version'")
+    tape(tmp_path)
+    assert open_store(tmp_path).counts()["kraken:BTC-USD/trade"] == 2
+    assert open_store(tmp_path).gaps()
 
 
 def test_each_gap_is_found_once_as_it_stands_now_and_the_oldest_first(tmp_path: Path) -> None:

@@ -11,22 +11,29 @@ from msgspec.structs import replace
 
 from livetape.core.book import Book
 from livetape.core.events import (
+    Amendment,
+    Auction,
     Bar,
     BookUpdate,
     Event,
     Gap,
+    Luld,
+    Mark,
     MarketEvent,
+    News,
     Origin,
     Proof,
     Quote,
     Status,
+    Summary,
     Trade,
     Trust,
+    Why,
 )
 from livetape.core.raw import Direction, RawRecord
 from livetape.store.journal import Journal
 from livetape.store.reader import open_store
-from livetape.store.schema import COLUMNS
+from livetape.store.schema import COLUMNS, VERSION
 
 from .disk import disk
 from .tape import FIELDS, NOW, SAMPLES, events, frame, numbers, segments, select, trade
@@ -36,6 +43,12 @@ TABLES: dict[type[Event], str] = {
     Quote: "quotes",
     BookUpdate: "books",
     Bar: "bars",
+    Amendment: "amendments",
+    Summary: "summaries",
+    Mark: "marks",
+    Auction: "auctions",
+    Luld: "lulds",
+    News: "news",
     Status: "status",
     Gap: "gaps",
 }
@@ -74,6 +87,7 @@ common: dict[str, st.SearchStrategy[object]] = {
 }
 optional = st.none() | integers
 maybe = st.none() | decimals
+codes = st.lists(texts, max_size=3).map(tuple)
 names = st.from_regex(r"[a-z]{1,5}:[A-Z0-9.:-]{1,8}", fullmatch=True)
 places = st.sampled_from(["venue", "venue:BTC-USD/book", "venue:BTC-USD/bar.1m"])
 
@@ -93,6 +107,47 @@ any_event = st.one_of(
         side=st.sampled_from(["buy", "sell", None]),
         id=st.none() | texts,
         number=optional,
+        conditions=codes,
+        excluded=codes,
+    ),
+    made(
+        Amendment,
+        channel=names.map("{}/trade".format),
+        trade_id=texts,
+        old_price_text=decimals,
+        old_size_text=decimals,
+        price_text=maybe,
+        size_text=maybe,
+        id=st.none() | texts,
+    ),
+    made(
+        Summary,
+        channel=names.map("{}/summary".format),
+        open_text=maybe,
+        last_text=maybe,
+        previous_close_text=maybe,
+        turnover_text=maybe,
+        since_ns=optional,
+    ),
+    made(Mark, channel=names.map("{}/mark".format), mark_text=decimals, index_text=maybe, funding_text=maybe),
+    made(
+        Auction,
+        channel=names.map("{}/auction".format),
+        state=texts,
+        id=st.none() | texts,
+        auction_ns=optional,
+        success=st.none() | st.booleans(),
+        price_text=maybe,
+        collar_text=maybe,
+    ),
+    made(Luld, channel=names.map("{}/luld".format), up_text=decimals, down_text=decimals, indicator=texts),
+    made(
+        News,
+        channel=names.map("{}/news".format),
+        id=texts,
+        headline=texts,
+        symbols=codes,
+        updated_ns=optional,
     ),
     made(
         Quote,
@@ -126,7 +181,7 @@ any_event = st.one_of(
         vwap_text=maybe,
         closed=st.none() | st.booleans(),
     ),
-    made(Status, channel=places, state=texts, detail=texts),
+    made(Status, channel=places, state=texts, detail=texts, why=st.sampled_from(Why)),
     made(
         Gap,
         channel=places,
@@ -195,7 +250,11 @@ def test_types_in_sql_are_what_they_say(tmp_path: Path) -> None:
     segment = written(tmp_path, *SAMPLES)
     columns = "typeof(recv), typeof(price_text), price_text, typeof(price), price, size_text, size, id"
     assert select(segment, f"SELECT {columns} FROM trades") == [
-        ("integer", "text", "63004.10", "real", 63004.1, "1e-8", 1e-8, "000123")
+        ("integer", "text", "63004.10", "real", 63004.1, "1e-8", 1e-8, "000123"),
+        ("integer", "text", "126.55", "real", 126.55, "1", 1.0, "96921"),
+    ]
+    assert select(segment, "SELECT typeof(conditions), conditions FROM trades WHERE id = '96921'") == [
+        ("text", '["@","I"]')
     ]
     query = "SELECT typeof(snapshot), snapshot, typeof(venue_last), asks FROM books"
     assert select(segment, query) == [("integer", 1, "integer", "[]")]
@@ -255,5 +314,5 @@ def test_a_segment_is_named_by_its_time_and_holds_what_wrote_it(tmp_path: Path) 
     assert segments(tmp_path) == [segment]
     assert int(segment.stem) > NOW - 10**18
     meta = dict(select(segment, "SELECT key, value FROM meta"))
-    assert meta["schema_version"] == 1
+    assert meta["schema_version"] == VERSION
     assert set(meta) == {"schema_version", "livetape", "opened_ns"}

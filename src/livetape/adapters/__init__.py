@@ -5,6 +5,7 @@
 of the group ``livetape.adapters`` whose name is the venue's.
 """
 
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -13,6 +14,7 @@ from typing import TypeGuard
 from ..core.adapter import Adapter
 from ..core.decimals import nearest
 from ..core.errors import ConfigError
+from ..core.instruments import Channel, parse_source
 
 
 def find(venue: str, api: str = "") -> type[Adapter]:
@@ -32,6 +34,19 @@ def find(venue: str, api: str = "") -> type[Adapter]:
         apis = [m.removeprefix(f"{venue}_") for m in _modules() if m.startswith(f"{venue}_")]
         raise ConfigError(f"{venue} has no API {api!r}", allowed=apis or None)
     raise ConfigError(f"unknown venue {venue!r}", allowed=nearest(venue, venues()) or venues())
+
+
+def channels_of(sources: Iterable[str]) -> list[Channel]:
+    """The channels that ``sources`` name, each once, in our spelling.
+
+    Raises ConfigError when a source cannot be read or its venue is unknown.
+    """
+    named = [channel for source in sources for channel in parse_source(source)]
+    return list(dict.fromkeys(c._replace(symbol=_canonical(c.venue)(c.symbol)) for c in named))
+
+
+def _canonical(venue: str) -> Callable[[str], str]:
+    return find(venue).canonical
 
 
 def venues() -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field, json
 
-from ..core.adapter import Adapter, Guarantee, Limits
+from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
+from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
 from ..core.events import Ack, Bar, BookUpdate, Closing, Denied, Heartbeat, Message, Quote, Trade
 from ..core.instruments import Channel, Instrument, unified
@@ -128,8 +129,10 @@ class Binance(Adapter):
     sequence = staticmethod(ranged)
     snapshot_depth = 1000
 
-    def __init__(self, options: Mapping[str, object] | None = None) -> None:
-        super().__init__(options)
+    def __init__(
+        self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
+    ) -> None:
+        super().__init__(options, credentials)
         self._symbols: dict[str, str] = {}  # native to unified, of what was asked for
         self._asked: dict[int, list[str]] = {}  # request id to channel names
         self._ids = 0
@@ -178,10 +181,10 @@ class Binance(Adapter):
         at, name = book.lastUpdateId, str(Channel(self.venue, symbol, "book"))
         return BookUpdate(name, None, True, checked_levels(book.bids), checked_levels(book.asks), at, at)
 
-    def symbols_path(self) -> str:
-        return "/api/v3/exchangeInfo"
+    def symbols_paths(self) -> Sequence[str]:
+        return ("/api/v3/exchangeInfo",)
 
-    def parse_symbols(self, body: bytes) -> list[Instrument]:
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
         return [_instrument(m) for m in _markets.decode(body).symbols if m.status == "TRADING"]
 
     def _request(self, method: str, channels: Sequence[Channel]) -> bytes:

@@ -14,8 +14,9 @@ from zlib import crc32
 
 from msgspec import Raw, Struct, json
 
-from ..core.adapter import Adapter, Guarantee, Limits
+from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
 from ..core.book import Book
+from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
 from ..core.errors import ConfigError
 from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Quote, Trade
@@ -161,8 +162,10 @@ class Kraken(Adapter):
     limits = Limits(symbols_per_socket=200, connects_per_minute=15)
     silence_s = 10.0  # a heartbeat comes each second while anything is subscribed [recorded]
 
-    def __init__(self, options: Mapping[str, object] | None = None) -> None:
-        super().__init__(options)
+    def __init__(
+        self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
+    ) -> None:
+        super().__init__(options, credentials)
         wanted = self.options.get("depth", DEPTHS[0])
         if not isinstance(wanted, int) or wanted > DEPTHS[-1] or wanted < 1:
             offered = [str(depth) for depth in DEPTHS]
@@ -197,10 +200,10 @@ class Kraken(Adapter):
     def checksum(self, book: Book) -> int:
         return fingerprint(book.asks.top(10), book.bids.top(10))
 
-    def symbols_path(self) -> str:
-        return "/0/public/AssetPairs"
+    def symbols_paths(self) -> Sequence[str]:
+        return ("/0/public/AssetPairs",)
 
-    def parse_symbols(self, body: bytes) -> list[Instrument]:
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
         return [
             Instrument(unified(p.wsname), p.wsname, _step(p.pair_decimals), _step(p.lot_decimals))
             for p in _pairs.decode(body).result.values()

@@ -150,7 +150,9 @@ def demo(
 
 @app.command()
 def simulate(
-    venues: Annotated[list[str], typer.Argument(metavar="VENUE…", help="gemini, kraken")],
+    venues: Annotated[
+        list[str], typer.Argument(metavar="VENUE…", help="alpaca, finnhub, gemini, itick, kraken, or echo")
+    ],
     port: Annotated[
         int, typer.Option(help="The first port; each further venue takes the next.", min=0, max=65535)
     ] = 9400,
@@ -158,15 +160,28 @@ def simulate(
     rate: Annotated[float, typer.Option(help="How much busier than usual.", min=0.001, max=1000)] = 1.0,
     duration: Duration = 0,
     ledger: Annotated[Path | None, typer.Option(help="Write every event that was sent to this file.")] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="SPEC", help="What goes wrong; see above. May be repeated."),
+    ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY[:SECRET]", help="A good key; may be repeated. Else any is."),
+    ] = None,
 ) -> None:
     """A vendor's server on loopback, from a simulated market.
 
-    Example: livetape simulate kraken gemini --port 9400 --ledger sent.jsonl
+    Faults: drop:after=5s,every=30s reset:after=5s refuse:for=2s,after=5s mute:after=5s,for=10s
+    slow:delay=300ms trickle:bytes=20000 gap:every=20 dup:every=20 reorder:every=20 corrupt:every=20
+    http429:for=10s,retry=3s http503:for=10s auth-reject skew=250ms closed, and the venue's own switches,
+    such as cap=50.
+
+    Example: livetape simulate kraken gemini --port 9400 --ledger sent.jsonl --fault drop:after=5s
     """
     from .running import run
     from .simulate import Options, serve
 
-    options = Options(venues, port, seed, rate, ledger)
+    options = Options(venues, port, seed, rate, ledger, faults or [], keys or [])
     raise typer.Exit(run(lambda stop: serve(options, stop), duration))
 
 
@@ -202,6 +217,30 @@ def gaps(
 
 
 @app.command()
+def plot(
+    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade.")],
+    store: Annotated[Path, typer.Option(help="The directory of the tape.")] = Path("tape"),
+    style: Annotated[
+        str, typer.Option(help="line, candle, depth or spread; else what suits the channel.")
+    ] = "",
+    interval: Annotated[str, typer.Option(help="A candle's, such as 1m; else one that suits the time.")] = "",
+    begin: Annotated[str, typer.Option("--from", help="From this time on; UTC unless it says else.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Until this time.")] = "",
+    last: Annotated[str, typer.Option(help="Only the last 30s, 5m, 2h or 1d.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A PNG or SVG file; else a PNG named by the channel.")
+    ] = None,
+) -> None:
+    """Draw a channel of a tape: price, candles, depth or spread.
+
+    Example: livetape plot kraken:BTC-USD/trade --store ./tape --style candle -o btc.png
+    """
+    from .plot import chart_of, draw
+
+    draw(store, channel, chart_of(style, interval, begin, end, last), out)
+
+
+@app.command()
 def status(
     url: Annotated[str, typer.Option(help="The gateway of `up` or `demo`.")] = "http://127.0.0.1:8765",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -213,6 +252,31 @@ def status(
     from .status import print_status
 
     print_status(url, as_json=as_json)
+
+
+@app.command()
+def symbols(
+    query: Annotated[str, typer.Argument(help="A ticker, a pair or words of a name; else all.")] = "",
+    venue: Annotated[
+        list[str] | None, typer.Option(help="Search this venue; may be repeated. Else all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many; else 20 of a query.", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One instrument a line on stdout.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the vendors even if their lists are not a day old.")
+    ] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """What can be had, found by ticker, pair or name, even if misspelt.
+
+    Example: livetape symbols "dollar bitcoin" --venue kraken
+    """
+    from ..config import load
+    from .symbols import Wish, print_symbols
+
+    wish = Wish(query, venue or [], limit, refresh)
+    print_symbols(load(config, settings or []), wish, as_json=as_json)
 
 
 @app.command()

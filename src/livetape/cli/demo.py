@@ -12,13 +12,13 @@ from pathlib import Path
 
 import aiohttp
 
+from ..adapters import channels_of
 from ..app import App
 from ..config import Config, GatewayConfig, VenueConfig
 from ..core.errors import LivetapeError
 from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Trade
 from ..gateway.server import Gateway
 from ..store.reader import open_store
-from .running import channels_of
 from .simulate import make_vendor
 
 SOURCES = ("kraken:BTC-USD", "kraken:ETH-USD", "gemini:BTC-USD", "gemini:ETH-USD")

@@ -4,10 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
+from ..adapters import channels_of
 from ..app import App
 from ..config import Config
-from .running import channels_of
-from .watch import following
+from .following import following
 
 
 async def keep(config: Config, store: Path, stop: asyncio.Event) -> int:

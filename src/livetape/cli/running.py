@@ -6,9 +6,9 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+from ..adapters import channels_of
 from ..config import Config, load
 from ..core.errors import ConfigError
-from ..core.instruments import Channel, parse_source
 from ..stream import loop_factory
 
 
@@ -25,11 +25,6 @@ def configure(
         if depth is not None:
             config.venues[venue] = config.venue(venue).with_option("depth", depth)
     return config.with_sources(list(map(str, wanted)))
-
-
-def channels_of(sources: list[str]) -> list[Channel]:
-    """The channels that ``sources`` name, each once."""
-    return list(dict.fromkeys(channel for source in sources for channel in parse_source(source)))
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[int]], duration_s: float = 0) -> int:

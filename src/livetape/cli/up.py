@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from ..adapters import channels_of
 from ..app import App
 from ..config import Config
-from .running import channels_of
 
 
 async def serve(config: Config, store: Path | None, stop: asyncio.Event) -> int:

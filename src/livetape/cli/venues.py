@@ -34,6 +34,13 @@ class _Row(Struct):
 
 def _row(name: str) -> _Row:
     adapter = find(name)
-    kinds = sorted(adapter.kinds | ({"quote"} if "book" in adapter.kinds else set()))
+    kinds = sorted(adapter.offers())
     proofs = {kind: guarantee.method for kind, guarantee in adapter.guarantees.items()}
-    return _Row(name, adapter.title, kinds, proofs, adapter.limits.symbols_per_socket, needs_key=False)
+    return _Row(
+        name,
+        adapter.title,
+        kinds,
+        proofs,
+        adapter.limits.symbols_per_socket,
+        needs_key=bool(adapter.key_names),
+    )

@@ -2,26 +2,22 @@
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from .. import clock
+from ..adapters import channels_of
 from ..app import App
 from ..config import Config
-from ..core.errors import ConnectError, LivetapeError
 from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
 from ..core.instruments import Channel
 from ..core.wire import event_json
-from .running import Lines, channels_of
+from .following import following
+from .running import Lines
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-PATIENCE_S = 2.0  #: for the list of symbols that explains a refusal
 
 
 class View(Struct, frozen=True):
@@ -42,70 +38,6 @@ async def show(config: Config, view: View, stop: asyncio.Event) -> int:
         with screen:
             await stop.wait()
     return 0
-
-
-@asynccontextmanager
-async def following(app: App, channels: list[Channel], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Want ``channels`` while the context lasts, then close ``app``.
-
-    Raises at the end what the user should know: that all was refused, or that nobody ever answered.
-    """
-    denials = Denials(app, channels, stop)
-    app.bus.subscribe(None, denials.put)
-    try:
-        app.hub.want(channels)
-        yield
-    finally:
-        lines = app.hub.lines
-        await denials.settle()
-        await app.close()
-    denials.raise_if_all()
-    if lines and not any(line.ever_connected for line in lines):
-        raise ConnectError(lines[0].session.adapter.venue, lines[0].last_error or "no connection yet")
-
-
-class Denials:
-    """Tells of refused channels, and ends the command when none is left."""
-
-    def __init__(self, app: App, channels: list[Channel], stop: asyncio.Event) -> None:
-        self._app, self._stop = app, stop
-        self._left = set(map(str, channels))
-        self._errors: list[LivetapeError] = []
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._ending: asyncio.Task[None] | None = None
-
-    def put(self, event: MarketEvent) -> None:
-        """Notice a refusal; with the last one the command ends."""
-        if not isinstance(event, Status) or event.state != "denied" or event.channel not in self._left:
-            return
-        self._left.discard(event.channel)
-        channel = Channel.parse(event.channel)
-        if (about := f"{channel.venue}:{channel.symbol}") not in self._tasks:
-            self._tasks[about] = asyncio.create_task(self._explain(channel, event.detail))
-        if not self._left:
-            self._ending = asyncio.create_task(self._end())
-
-    async def settle(self) -> None:
-        """Wait a little for the explanations that are under way."""
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=PATIENCE_S)
-        for task in self._tasks.values():
-            task.cancel()
-
-    def raise_if_all(self) -> None:
-        """Raise the first refusal when nothing could be had."""
-        if self._errors and not self._left:
-            raise self._errors[0]
-
-    async def _explain(self, channel: Channel, reason: str) -> None:
-        error = await self._app.hub.explain(channel, reason)
-        self._errors.append(error)
-        if self._left:
-            sys.stderr.write(f"livetape: {error}\n")
-
-    async def _end(self) -> None:
-        await self.settle()
-        self._stop.set()
 
 
 class _Json(contextlib.AbstractContextManager["_Json"]):

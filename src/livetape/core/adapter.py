@@ -10,22 +10,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from msgspec import MsgspecError, Struct
+from msgspec.structs import replace
 
 from .book import Book
+from .credentials import Credentials
 from .errors import ConfigError, DecodeError
 from .events import BookUpdate, Message
-from .instruments import Channel, Instrument
+from .instruments import DERIVED, Channel, Instrument, unified
 from .sequence import Rule
 
 #: What parsing raises on bytes that are not as the vendor says.
 BAD_INPUT = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MsgspecError)
 
+NOBODY = Credentials()
+
 
 class Limits(Struct, frozen=True):
-    """What one connection may carry, and how often one may be dialled."""
+    """What the vendor allows: None where nothing is said."""
 
-    symbols_per_socket: int = 100
+    symbols_per_socket: int = 100  #: slots, see ``Adapter.slot``
+    sockets_per_key: int | None = None
     connects_per_minute: int = 12
+    messages_per_s: float | None = None  #: that one connection may send
 
 
 class Guarantee(Struct, frozen=True):
@@ -42,30 +48,72 @@ class Adapter(ABC):
     title: ClassVar[str]  #: the vendor's name and API, for people
     ws_url: ClassVar[str]
     rest_url: ClassVar[str]
-    kinds: ClassVar[frozenset[str]]  #: what the vendor streams; quotes follow from books by themselves
-    limits: ClassVar[Limits] = Limits()
-    option_names: ClassVar[frozenset[str]] = frozenset()  #: beside ``depth`` and ``silence_s``
+    kinds: ClassVar[frozenset[str]]  #: what the vendor streams; see ``offers``
+    sample: ClassVar[str] = "BTC-USD"  #: a symbol that is always there, to try the vendor with
+    key_names: ClassVar[tuple[str, ...]] = ()  #: the environment's names of the key and its secret
+    option_names: ClassVar[frozenset[str]] = frozenset()  #: beside ``depth``, ``silence_s``, ``max_symbols``
 
     # These an instance may set from its options.
+    limits: Limits = Limits()
     silence_s: float = 30.0  #: the longest quiet on a socket that is still healthy
+    heartbeat_s: float | None = None  #: how often the vendor wants to hear ``heartbeat``
+    binary: bool = False  #: whether our frames are binary messages
+    awaits_login: bool = False  #: whether to subscribe only after ``LoggedIn``
     guarantees: Mapping[str, Guarantee] = {}
     sequence: Rule | None = None  #: how book updates are numbered; in a class body a ``staticmethod``
     depth: int | None = None  #: levels a side the venue keeps, when it sends no delete beyond them
     snapshot_depth: int | None = None  #: levels a side that a fetched snapshot holds at most
 
-    def __init__(self, options: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
+    ) -> None:
         self.options = dict(options or {})
-        known = {"depth", "silence_s", *self.option_names}
+        self.credentials = credentials
+        known = {"depth", "silence_s", "max_symbols", *self.option_names}
         if unknown := sorted(set(self.options) - known):
             raise ConfigError(f"unknown option {unknown[0]!r}", where=self.venue, allowed=sorted(known))
         silence_s = self.options.get("silence_s", self.silence_s)
         if not isinstance(silence_s, int | float) or silence_s <= 0:
             raise ConfigError(f"silence_s must be seconds above 0, not {silence_s!r}", where=self.venue)
         self.silence_s = float(silence_s)
+        most = self.options.get("max_symbols", self.limits.symbols_per_socket)
+        if not isinstance(most, int) or most < 1:
+            raise ConfigError(f"max_symbols must be a number above 0, not {most!r}", where=self.venue)
+        self.limits = replace(self.limits, symbols_per_socket=most)
+
+    @classmethod
+    def offers(cls) -> frozenset[str]:
+        """The kinds of channel to be had: what the vendor streams, and what is made from that."""
+        return cls.kinds | {kind for kind, source in DERIVED.items() if source in cls.kinds}
+
+    @classmethod
+    def canonical(cls, symbol: str) -> str:
+        """Our spelling of ``symbol``, which may be the venue's own."""
+        return unified(symbol)
+
+    def route(self, channel: Channel) -> str:
+        """Channels of different routes cannot share a connection."""
+        return ""
+
+    def slot(self, channel: Channel) -> str | None:
+        """What ``channel`` takes of ``symbols_per_socket``; the same slot is taken once, None takes none."""
+        return channel.symbol
 
     def endpoint(self, ws_url: str, channels: Sequence[Channel]) -> str:
         """The address to dial for ``channels``, below the venue's ``ws_url``."""
         return ws_url
+
+    def ws_headers(self) -> Mapping[str, str]:
+        """What the upgrade request carries beside the usual."""
+        return {}
+
+    def rest_headers(self) -> Mapping[str, str]:
+        """What each REST request carries."""
+        return {}
+
+    def login(self) -> list[bytes]:
+        """The frames that say who we are, sent when the connection has opened."""
+        return []
 
     @abstractmethod
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
@@ -79,6 +127,15 @@ class Adapter(ABC):
     def dials_to_change(self) -> bool:
         """Whether a change of subscription needs a new connection."""
         return False
+
+    @property
+    def dials_to_drop(self) -> bool:
+        """Whether giving something up needs a new connection."""
+        return self.dials_to_change
+
+    def heartbeat(self, now_ns: int) -> bytes:
+        """The sign of life that is due every ``heartbeat_s``."""
+        raise NotImplementedError(f"{self.venue} wants no heartbeats")
 
     def stream(self, channel: Channel) -> str:
         """What the venue calls the stream that carries ``channel``; kinds that share one share its fate."""
@@ -118,17 +175,21 @@ class Adapter(ABC):
         except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
 
-    def symbols_path(self) -> str | None:
-        """Where, below the REST address, the instruments are listed."""
-        return None
+    def symbols_paths(self) -> Sequence[str]:
+        """Where the instruments are listed: paths below the REST address, or whole addresses elsewhere."""
+        return ()
 
-    def parse_symbols(self, body: bytes) -> list[Instrument]:
-        """The instruments in a fetched ``body``."""
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
+        """The instruments in the ``body`` that was fetched from ``path``."""
         return []
 
-    def decode_symbols(self, body: bytes) -> list[Instrument]:
+    def decode_symbols(self, path: str, body: bytes) -> list[Instrument]:
         """The instruments in a fetched ``body``. Raises DecodeError on bad bytes."""
         try:
-            return self.parse_symbols(body)
+            return self.parse_symbols(path, body)
         except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
+
+    def price_path(self, symbol: str) -> str | None:
+        """Where, below the REST address, the present price or book of ``symbol`` is; None where nowhere."""
+        return None

@@ -2,8 +2,9 @@
 
 from .adapter import Adapter, Guarantee
 from .book import Book
-from .events import BookUpdate, Gap, Proof, Trust
-from .instruments import Channel
+from .events import BookUpdate, Gap, Proof, Trust, Why
+from .instruments import DERIVED, Channel
+from .summary import Day
 
 SECOND = 1_000_000_000
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
@@ -19,10 +20,16 @@ class ChannelState:
 
     def __init__(self, channel: Channel, adapter: Adapter) -> None:
         self.channel = channel
-        self.quote_name = str(channel._replace(kind="quote"))  #: of the quote that may be made from this book
-        self.derived = channel.kind == "quote" and "quote" not in adapter.kinds
-        self.guarantee: Guarantee | None = adapter.guarantees.get("book" if self.derived else channel.kind)
+        makes = next((kind for kind, source in DERIVED.items() if source == channel.kind), None)
+        #: The channel that may be made from this one.
+        self.makes = str(channel._replace(kind=makes)) if makes else ""
+        self.derived = channel.kind in DERIVED and channel.kind not in adapter.kinds
+        #: The channel that this one comes with.
+        self.source = channel._replace(kind=DERIVED[channel.kind]) if self.derived else channel
+        self.guarantee: Guarantee | None = adapter.guarantees.get(self.source.kind)
         self.wanted = False
+        self.denied: Why | None = None  #: why the venue refused it, if it did
+        self.refusals = 0
         self.trust, self.cause, self.since_ns = Trust.STALE, "", 0
         self.proof: Proof | None = None
         self.gap: Gap | None = None
@@ -35,6 +42,7 @@ class ChannelState:
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.number: int | None = None  #: of the last trade
         self.last_best: Best | None = None
+        self.day = Day(str(channel)) if channel.kind == "summary" else None
         self.received = self.delivered = self.superseded = self.discarded = 0
 
     @property
@@ -42,7 +50,7 @@ class ChannelState:
         """The trust of the channel while all is well."""
         if self.guarantee is not None:
             return Trust.VERIFIED
-        return Trust.UNVERIFIABLE if self.channel.kind == "book" or self.derived else Trust.LIVE
+        return Trust.UNVERIFIABLE if self.source.kind == "book" else Trust.LIVE
 
     def prove(self, now_ns: int) -> None:
         """Begin a proof at ``now_ns``, where the venue offers one."""

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from .book import Book
-from .events import Trade
+from .events import Bar, Trade
 from .instruments import Instrument
 
 
@@ -38,6 +38,22 @@ class Action(Struct, frozen=True):
     changes: Sequence[Change]
 
 
+class Day(Struct, frozen=True, gc=False):
+    """The UTC day of an instrument so far, as decimal text. ``turnover`` is in the quote currency.
+
+    Before its first print all prices are the previous close.
+    """
+
+    start_ns: int
+    open: str
+    high: str
+    low: str
+    last: str
+    previous_close: str
+    volume: str
+    turnover: str
+
+
 class Source(Protocol):
     """Where a dialect finds the state of the market. Books are those after the latest action."""
 
@@ -50,27 +66,69 @@ class Source(Protocol):
     def trades(self, symbol: str, n: int) -> Sequence[Trade]:
         """The last ``n`` prints, oldest first."""
 
+    def trades_between(self, symbol: str, start_ns: int, end_ns: int) -> Sequence[Trade]:
+        """The latest prints from ``start_ns`` to before ``end_ns``, oldest first."""
+
+    def bars(self, symbol: str, interval_ns: int, start_ns: int, end_ns: int) -> Sequence[Bar]:
+        """The bars that begin from ``start_ns`` to before ``end_ns``, oldest first; none without a print."""
+
+    def day(self, symbol: str) -> Day | None:
+        """The current UTC day; None of an unknown symbol."""
+
+
+class Call(Struct, frozen=True):
+    """What a client asked for over HTTP: a REST call or the upgrade to a WebSocket.
+
+    Names of ``headers`` are in lower case.
+    """
+
+    path: str
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+
 
 class Pushed(Struct, frozen=True):
     """A frame for the client, and the names of the channels of the events in it, one for each event."""
 
     frame: bytes
     channels: tuple[str, ...] = ()
+    binary: bool = False
+
+
+class Hangup(Struct, frozen=True):
+    """The vendor ends a connection: with a close frame of ``code``, or by a reset where there is none."""
+
+    code: int | None = None
+    reason: str = ""
 
 
 class Answer(Struct, frozen=True):
-    """A REST answer: HTTP status and JSON body."""
+    """A REST answer: HTTP status, JSON body, headers."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = {}
 
 
-class Refused(Exception):
-    """The vendor would refuse the upgrade to a WebSocket with this answer."""
+class House:
+    """What all clients of one vendor share: who may come in, who is in, and how the vendor is disposed.
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    ``switches`` choose among behaviours that a dialect declares; ``keys`` are the keys that are good, with
+    their secrets (empty where any will do); None lets everybody in.
+    """
+
+    def __init__(
+        self, switches: Mapping[str, str] | None = None, keys: Mapping[str, str] | None = None
+    ) -> None:
+        self.switches = dict(switches or {})
+        self.members: list[Dialect] = []
+        self._keys = keys
+
+    def admits(self, key: str, secret: str = "") -> bool:
+        """Whether ``key`` is good; none at all never is."""
+        if not key or "auth-reject" in self.switches:
+            return False
+        return self._keys is None or (key in self._keys and self._keys[key] in ("", secret))
 
 
 class Dialect(ABC):
@@ -78,14 +136,24 @@ class Dialect(ABC):
 
     venue: ClassVar[str]
     path: ClassVar[Pattern[str]]  #: the WebSocket paths it serves
-    heartbeat_s: ClassVar[float] = 5.0
+    beat_s: ClassVar[float] = 5.0  #: how often ``beat`` is called
+    ping_s: ClassVar[float | None] = None  #: how often the vendor pings; a client that stays mute is cut off
+    deflates: ClassVar[bool] = False  #: whether compression may be agreed on
+    #: Behaviours that are not known for sure, or are asked for in tests: the values that each switch has, the
+    #: usual one first. ``"N"`` stands for any number.
+    switches: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, source: Source, house: House | None = None) -> None:
+        self.source, self.house = source, house or House()
+        self.leaving: Hangup | None = None  #: set when the vendor ends this connection, after what is pushed
+
+    def refusal(self, call: Call, now_ns: int) -> Answer | None:
+        """The answer when the vendor would not upgrade ``call`` to a WebSocket; None lets it in."""
+        return None
 
     @abstractmethod
-    def open(self, path: str, query: Mapping[str, str], now_ns: int) -> list[Pushed]:
-        """The greeting. Raises Refused when the vendor would not let this client in."""
+    def open(self, call: Call, now_ns: int) -> list[Pushed]:
+        """The greeting."""
 
     @abstractmethod
     def receive(self, frame: bytes, now_ns: int) -> list[Pushed]:
@@ -96,10 +164,14 @@ class Dialect(ABC):
         """What the client is told of ``action``. ``memo`` is shared by all clients for this one action."""
 
     def beat(self, now_ns: int) -> list[Pushed]:
-        """The heartbeat, due every ``heartbeat_s``."""
+        """What is due by the clock alone; called every ``beat_s``."""
         return []
 
     @classmethod
-    def answer(cls, source: Source, path: str, query: Mapping[str, str]) -> Answer | None:
-        """The REST answer at ``path``; None where the vendor has nothing there."""
+    def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
+        """The REST answer; None where the vendor has nothing at that path."""
         return None
+
+    def switch(self, name: str) -> str:
+        """How the vendor behaves where ``switches`` leaves a choice."""
+        return self.house.switches.get(name, self.switches[name][0])

@@ -4,7 +4,7 @@
 
     LivetapeError
      ├ ConfigError      the user can mend it: a source, an option, a file
-     ├ VendorError      the vendor refused; ``is_terminal`` says that trying again is useless
+     ├ VendorError      the vendor refused
      │  ├ LoginDenied  SubscriptionDenied  LimitReached
      ├ ConnectError     nothing answered, or not as a WebSocket server does
      ├ ProtocolError    somebody broke the rules
@@ -40,7 +40,6 @@ class VendorError(LivetapeError):
     """The vendor refused. ``reply`` is what it said, secrets masked."""
 
     exit_code = 3
-    is_terminal = True
 
     def __init__(self, venue: str, reply: str, symbol: str = "") -> None:
         self.venue, self.reply, self.symbol = venue, reply, symbol
@@ -56,13 +55,11 @@ class SubscriptionDenied(VendorError):
 
 
 class LimitReached(VendorError):
-    """More was ``wanted`` than the vendor's ``limit`` allows."""
+    """More was ``wanted`` than the vendor's ``limit`` allows. ``remedy`` says what would help."""
 
-    is_terminal = False
-
-    def __init__(self, venue: str, limit: int, wanted: int, what: str) -> None:
-        self.limit, self.wanted = limit, wanted
-        super().__init__(venue, f"{wanted} {what} wanted, {limit} allowed")
+    def __init__(self, venue: str, limit: int, wanted: int, remedy: str) -> None:
+        self.limit, self.wanted, self.remedy = limit, wanted, remedy
+        super().__init__(venue, f"{wanted} symbols wanted, {limit} allowed; {remedy}")
 
 
 class ConnectError(LivetapeError):

@@ -5,6 +5,7 @@ nobody changes it. Times are int nanoseconds since 1970 UTC. Prices are in the q
 base unit, both kept as the venue's decimal text (``price_text``) and read as float (``price``).
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ class Trade(_OnChannel, frozen=True, gc=False, tag="trade"):
     """A print. ``side`` is the aggressor's, ``"buy"`` or ``"sell"``, None where the venue does not say.
 
     ``number`` is the venue's own count of trades of this instrument, where it has one without holes.
+    ``conditions`` are the venue's sale condition codes, and ``excluded`` what they forbid this trade to set:
+    any of ``"last"``, ``"range"`` (high and low) and ``"volume"``.
     """
 
     venue_ns: int | None
@@ -89,6 +92,8 @@ class Trade(_OnChannel, frozen=True, gc=False, tag="trade"):
     side: str | None
     id: str | None
     number: int | None = None
+    conditions: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @property
     def price(self) -> float:
@@ -97,6 +102,22 @@ class Trade(_OnChannel, frozen=True, gc=False, tag="trade"):
     @property
     def size(self) -> float:
         return float(self.size_text)
+
+
+class Amendment(_OnChannel, frozen=True, gc=False, tag="amendment"):
+    """The venue takes an earlier trade of the channel back, or says what it should have been.
+
+    ``trade_id`` names that trade, ``old_price_text`` and ``old_size_text`` what it said. What is right is
+    ``price_text`` and ``size_text`` under the new ``id``; all three are None where the trade is cancelled.
+    """
+
+    venue_ns: int | None
+    trade_id: str
+    old_price_text: str
+    old_size_text: str
+    price_text: str | None = None
+    size_text: str | None = None
+    id: str | None = None
 
 
 class Quote(_OnChannel, frozen=True, gc=False, tag="quote"):
@@ -171,12 +192,103 @@ class Bar(_OnChannel, frozen=True, gc=False, tag="bar"):
     venue_ns: int | None = None
 
 
+class Summary(_OnChannel, frozen=True, gc=False, tag="summary"):
+    """The day, or the last 24 hours, of an instrument: what is not known is None.
+
+    ``turnover`` is in the quote currency. ``since_ns`` is when we began to count, where the figures are ours
+    and the day had begun before; None where they are whole.
+    """
+
+    venue_ns: int | None
+    open_text: str | None = None
+    high_text: str | None = None
+    low_text: str | None = None
+    last_text: str | None = None
+    previous_close_text: str | None = None
+    volume_text: str | None = None
+    turnover_text: str | None = None
+    since_ns: int | None = None
+
+    @property
+    def change(self) -> float | None:
+        """Last price less the previous close, in the quote currency."""
+        if self.last_text is None or self.previous_close_text is None:
+            return None
+        return float(Decimal(self.last_text) - Decimal(self.previous_close_text))
+
+
+class Mark(_OnChannel, frozen=True, gc=False, tag="mark"):
+    """The price by which a derivative is margined, and the index and funding rate it follows."""
+
+    venue_ns: int | None
+    mark_text: str
+    index_text: str | None = None
+    funding_text: str | None = None
+
+
+class Auction(_OnChannel, frozen=True, gc=False, tag="auction"):
+    """A step of an auction: ``state`` is ``"open"``, ``"indicative"``, ``"result"`` or ``"imbalance"``.
+
+    ``auction_ns`` is when it is held; ``success`` says whether the book would cross, or did.
+    """
+
+    venue_ns: int | None
+    state: str
+    id: str | None = None
+    auction_ns: int | None = None
+    success: bool | None = None
+    price_text: str | None = None
+    size_text: str | None = None
+    bid_text: str | None = None
+    ask_text: str | None = None
+    collar_text: str | None = None
+
+
+class Luld(_OnChannel, frozen=True, gc=False, tag="luld"):
+    """The price band outside which a US stock may not trade (limit up, limit down)."""
+
+    venue_ns: int | None
+    up_text: str
+    down_text: str
+    indicator: str = ""
+
+
+class News(_OnChannel, frozen=True, gc=False, tag="news"):
+    """An article. The same ``id`` with a later ``updated_ns`` replaces it."""
+
+    venue_ns: int | None
+    id: str
+    headline: str
+    source: str = ""
+    url: str = ""
+    summary: str = ""
+    symbols: tuple[str, ...] = ()
+    updated_ns: int | None = None
+
+
+class Why(StrEnum):
+    """What lies behind a refusal, and so what would help."""
+
+    OTHER = ""
+    LOGIN = "login"  #: the key is wrong or has expired
+    PLAN = "plan"  #: the key is good, but not for this
+    LIMIT = "limit"  #: more than the plan or the protocol allows
+    CONNECTIONS = "connections"  #: the key is in use elsewhere
+    SYMBOL = "symbol"  #: there is no such instrument
+
+
 class Status(_OnChannel, frozen=True, gc=False, tag="status"):
-    """A change of state. On a channel ``state`` is its new trust; on a venue it is the connection's."""
+    """A change of state.
+
+    On a channel ``state`` is its new trust, ``"denied"`` or ``"queued"`` with a ``why``, or, on the kind
+    ``status``, what the venue says of the instrument (such as ``"halted"``); on a venue it is the
+    connection's.
+    """
 
     state: str
     detail: str = ""
     venue_ns: int | None = None
+    why: Why = Why.OTHER
 
 
 class Gap(_OnChannel, frozen=True, gc=False, tag="gap"):
@@ -195,7 +307,9 @@ class Gap(_OnChannel, frozen=True, gc=False, tag="gap"):
     venue_ns: int | None = None
 
 
-MarketEvent = Trade | Quote | BookUpdate | Bar | Status | Gap
+MarketEvent = (
+    Trade | Amendment | Quote | BookUpdate | Bar | Summary | Mark | Auction | Luld | News | Status | Gap
+)
 
 
 # Replies that steer a session and are never published.
@@ -207,11 +321,19 @@ class Ack(Struct, frozen=True, gc=False):
     channel: str
 
 
+class LoggedIn(Struct, frozen=True, gc=False):
+    """The venue has accepted us; now it takes subscriptions."""
+
+
 class Denied(Struct, frozen=True, gc=False):
-    """The venue refused ``channels``; with none named, it does not say which."""
+    """The venue refused ``channels``; with none named, it does not say which.
+
+    A refusal because of login, plan or connections that names no channel is one of the whole connection.
+    """
 
     reason: str
     channels: tuple[str, ...] = ()
+    why: Why = Why.OTHER
 
 
 class Heartbeat(Struct, frozen=True, gc=False):
@@ -230,4 +352,4 @@ class Closing(Struct, frozen=True, gc=False):
     reason: str
 
 
-Message = MarketEvent | Ack | Denied | Heartbeat | Counter | Closing
+Message = MarketEvent | Ack | LoggedIn | Denied | Heartbeat | Counter | Closing

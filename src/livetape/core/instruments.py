@@ -14,13 +14,16 @@ from msgspec import Struct
 from .decimals import nearest
 from .errors import ConfigError
 
-INTERVALS = ("1s", "5s", "15s", "1m", "5m", "15m", "30m", "1h", "4h", "6h", "1d")
+INTERVALS = ("1s", "5s", "15s", "1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d", "1w")
 _BARS = tuple(f"bar.{interval}" for interval in INTERVALS)
 KINDS = ("trade", "quote", "book", *_BARS, "summary", "mark", "auction", "luld", "news", "status")
 DEFAULT_KINDS = ("trade", "book")  #: what a source without a kind asks for
 
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_SYMBOL = re.compile(r"[A-Za-z0-9._$:/^-]{1,40}", re.ASCII).fullmatch
+#: Kinds that are made from another one where the venue does not stream them.
+DERIVED = {"quote": "book", "summary": "trade"}
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_SYMBOL = re.compile(r"[A-Za-z0-9._$:/^-](?:[A-Za-z0-9._$:/^ -]{0,39})", re.ASCII).fullmatch
 _MONEY = ("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SGD", "TRY", "BRL")
 _STABLE = ("FDUSD", "RLUSD", "USDT", "USDC", "BUSD", "TUSD", "GUSD", "DAI")
 _DOUBTFUL = ("BUSD", "TUSD", "GUSD")  # SHIBUSD is SHIB-USD, but ETHGUSD is ETH-GUSD
@@ -58,6 +61,7 @@ class Instrument(Struct, frozen=True):
     price_step: str = "0.01"
     size_step: str = "0.00000001"
     name: str = ""
+    asset: str = ""  #: "crypto", "stock", "forex", "index" or "option"; "" where it is not known
 
 
 def parse_source(source: str) -> list[Channel]:
@@ -86,7 +90,7 @@ def parse_source(source: str) -> list[Channel]:
 @lru_cache(1 << 14)
 def unified(symbol: str) -> str:
     """Our spelling of a vendor's symbol: ``btcusd``, ``BTC/USD`` and ``XBT_USD`` are ``BTC-USD``."""
-    symbol = re.sub("[/_]", "-", symbol.upper())
+    symbol = re.sub("[/_ ]", "-", symbol.upper())
     if "-" not in symbol:
         symbol = _split(symbol)
     return "-".join([_ALIASES.get(asset, asset) for asset in symbol.split("-")])

@@ -22,13 +22,13 @@ from .channel import SECOND, ChannelState
 from .errors import DecodeError
 from .events import (
     Ack,
-    Bar,
+    Amendment,
     BookUpdate,
     Closing,
     Counter,
     Denied,
-    Gap,
     Heartbeat,
+    LoggedIn,
     MarketEvent,
     Message,
     Origin,
@@ -36,13 +36,19 @@ from .events import (
     Status,
     Trade,
     Trust,
+    Why,
 )
 from .instruments import Channel
 from .outlet import Outlet
 from .sequence import Verdict, counted
 
 PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
-OVERDUE_S = 10  #: how long a snapshot or a first message may take before it is asked for again
+OVERDUE_S = 10  #: how long a snapshot, a first message or a login may take before it is asked for again
+REFUSED_S = (
+    60  #: after which what was refused is asked for again; longer each time, up to a quarter of an hour
+)
+FORBIDDEN_S = 300  #: likewise for a login
+_WHOLE = (Why.LOGIN, Why.PLAN, Why.CONNECTIONS)  #: refusals that may concern the whole connection
 
 
 class Send(Struct, frozen=True):
@@ -63,10 +69,14 @@ class Fetch(Struct, frozen=True):
 
 
 class Close(Struct, frozen=True):
-    """Close the connection and dial again: ``at_once`` where nothing went wrong, else after the back-off."""
+    """Close the connection and dial again.
+
+    ``at_once`` where nothing went wrong, else after the back-off and not before ``wait_s``.
+    """
 
     cause: str
     at_once: bool = False
+    wait_s: float = 0.0
 
 
 Effect = Send | Fetch | Close
@@ -92,8 +102,8 @@ class Session:
         self.frames = 0
         self.undecodable = 0
         self._outlet = Outlet(number, origin, publish)
-        self._connected = False
-        self._heard_ns = 0
+        self._connected = self._ready = False  # ready: logged in, too
+        self._heard_ns = self._opened_ns = self._beaten_ns = 0
         self._probed = self._silent = False
         self._counter = -1
         self._effects: list[Effect] = []
@@ -109,9 +119,8 @@ class Session:
                     self.channels[str(needed)] = ChannelState(needed, self.adapter)
                     new.append(needed)
             self._show(self.channels[str(channel)], now_ns)
-        if new and self._connected:
-            self._change_subscription(self.adapter.subscribe, self._upstream(new))
-            self._expect(new, now_ns)
+        if new and self._ready:
+            self._change_subscription(new, now_ns)
         return self._outlet.take()
 
     def _show(self, state: ChannelState, now_ns: int) -> None:
@@ -133,8 +142,10 @@ class Session:
         gone = [self.channels.pop(name) for name in list(self.channels) if name not in needed]
         carried = {self._wire(state) for state in self.channels.values() if not state.derived}
         idle = [state.channel for state in gone if not state.derived and self._wire(state) not in carried]
-        if self._connected:
-            self._change_subscription(self.adapter.unsubscribe, idle)
+        if self._ready and idle:
+            self._give_up(idle)
+            for state in [s for s in self.channels.values() if s.denied is Why.LIMIT and not s.derived]:
+                self._ask_again(state, now_ns)  # there may be room now
         return self._outlet.take()
 
     # The connection
@@ -142,17 +153,24 @@ class Session:
     def connected(self, now_ns: int) -> list[MarketEvent]:
         """The connection is open: log in, subscribe."""
         self._connected, self._heard_ns, self._counter = True, now_ns, -1
+        self._opened_ns = self._beaten_ns = now_ns
         self._probed = self._silent = False
+        self._send(self.adapter.login())
+        self._outlet.emit(Status(self.adapter.venue, "connected"), now_ns)
+        if not self.adapter.awaits_login:
+            self._subscribe_all(now_ns)
+        return self._outlet.take()
+
+    def _subscribe_all(self, now_ns: int) -> None:
+        self._ready = True
         channels = [state.channel for state in self.channels.values()]
         self._send(self.adapter.subscribe(self._upstream(channels)))
         self._expect(channels, now_ns)
-        self._outlet.emit(Status(self.adapter.venue, "connected"), now_ns)
-        return self._outlet.take()
 
     def disconnected(self, cause: str, now_ns: int) -> list[MarketEvent]:
         """The connection is gone: every channel is stale from the last thing heard."""
         if self._connected:
-            self._connected = False
+            self._connected = self._ready = False
             self._effects.clear()
             for state in list(self.channels.values()):
                 state.forget()
@@ -169,7 +187,7 @@ class Session:
     def end(self, now_ns: int) -> list[MarketEvent]:
         """The connection is closed because nobody wants it any more: that is no gap."""
         if self._connected:
-            self._connected = False
+            self._connected = self._ready = False
             self._effects.clear()
             self._outlet.emit(
                 Status(self.adapter.venue, "disconnected", "stopped", trust=Trust.STALE), now_ns
@@ -207,19 +225,20 @@ class Session:
 
     def forbidden(self, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not let us in at all."""
-        self._on_denied(reason, list(self.channels), now_ns)
+        self._deny(self.channels.values(), reason, Why.LOGIN, now_ns)
         return self._outlet.take()
 
     def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not give the snapshot of ``symbol``: it does not know it."""
-        names = [name for name, state in self.channels.items() if state.channel.symbol == symbol]
-        self._on_denied(reason, names, now_ns)
+        states = [state for state in self.channels.values() if state.channel.symbol == symbol]
+        self._deny(states, reason, Why.SYMBOL, now_ns)
         return self._outlet.take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
         """Let time pass: find silence, ask again for what is overdue. Call it a few times a second."""
         if self._connected:
             self._watch_silence(now_ns)
+            self._beat(now_ns)
             for state in list(self.channels.values()):
                 if state.expected_ns is not None and now_ns >= state.expected_ns:
                     self._ask_again(state, now_ns)
@@ -239,18 +258,23 @@ class Session:
                 self._on_book(message, now_ns)
             case Trade():
                 self._on_trade(message, now_ns)
-            case Quote() | Bar() | Status() | Gap():
-                self._on_plain(message, now_ns)
+            case Amendment():
+                self._on_amendment(message, now_ns)
             case Heartbeat():
                 pass
+            case LoggedIn():
+                if not self._ready:
+                    self._subscribe_all(now_ns)
             case Counter(n=n):
                 return self._on_counter(n, now_ns)
             case Ack(channel=channel):
                 self._on_ack(channel, now_ns)
-            case Denied(reason=reason, channels=channels):
-                self._on_denied(reason, channels, now_ns)
+            case Denied():
+                return self._on_denied(message, now_ns)
             case Closing(reason=reason):
                 self._effects.append(Close(reason))
+            case _:
+                self._on_plain(message, now_ns)
         return True
 
     def _on_book(self, update: BookUpdate, now_ns: int) -> None:
@@ -294,15 +318,25 @@ class Session:
             else:
                 if lost:
                     cause = f"trade number {state.number} was followed by {trade.number}"
-                    self._outlet.open_gap(state, cause, now_ns)
+                    for carried in self._made_from(state):
+                        self._outlet.open_gap(carried, cause, now_ns)
                 self._outlet.close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
             state.number = trade.number
         else:
             self._outlet.close_gap(state, now_ns)
         self._outlet.believe(state, now_ns)
         self._outlet.deliver(state, trade, now_ns)
+        if not backfilled and (summary := self._made(state)) is not None and summary.day is not None:
+            self._on_plain(summary.day.add(trade, now_ns), now_ns)
 
-    def _on_plain(self, event: Quote | Bar | Status | Gap, now_ns: int) -> None:
+    def _on_amendment(self, amendment: Amendment, now_ns: int) -> None:
+        state = self.channels.get(amendment.channel)
+        if state is not None:
+            self._on_plain(amendment, now_ns)
+            if (summary := self._made(state)) is not None and summary.day is not None:
+                self._on_plain(summary.day.amend(amendment), now_ns)
+
+    def _on_plain(self, event: MarketEvent, now_ns: int) -> None:
         state = self.channels.get(event.channel)
         if state is not None:
             state.received += 1
@@ -332,16 +366,32 @@ class Session:
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._fetch(state)
 
-    def _on_denied(self, reason: str, names: Sequence[str], now_ns: int) -> None:
-        """Without names the refusal is of whatever has not spoken yet."""
+    def _on_denied(self, denied: Denied, now_ns: int) -> bool:
+        """A refusal of channels, or of the connection; without names, of whatever has not spoken yet."""
+        if denied.why in _WHOLE and not denied.channels:
+            mute = [s for s in self.channels.values() if denied.why is not Why.CONNECTIONS or not s.heard_ns]
+            self._deny(mute, denied.reason, denied.why, now_ns)
+            wait_s = 0.0 if denied.why is Why.CONNECTIONS else FORBIDDEN_S
+            self._effects.append(Close(denied.reason, wait_s=wait_s))
+            return False
         states = self.channels
-        refused = [states[n] for n in names if n in states] or [s for s in states.values() if not s.heard_ns]
-        for state in [each for one in refused for each in self._made_from(one)]:
-            state.expected_ns = None
-            state.trust, state.cause = Trust.STALE, reason
-            self._outlet.emit(Status(str(state.channel), "denied", reason, trust=state.trust), now_ns)
+        named = [states[name] for name in denied.channels if name in states]
+        refused = named or [s for s in states.values() if not s.heard_ns and s.denied is None]
+        for state in refused:
+            state.refusals += 1
+            state.expected_ns = now_ns + min(REFUSED_S << state.refusals - 1, 15 * REFUSED_S) * SECOND
+        self._deny(refused, denied.reason, denied.why, now_ns)
         if not refused:
-            self._outlet.emit(Status(self.adapter.venue, "denied", reason), now_ns)
+            status = Status(self.adapter.venue, "denied", denied.reason, why=denied.why)
+            self._outlet.emit(status, now_ns)
+        return True
+
+    def _deny(self, refused: Iterable[ChannelState], reason: str, why: Why, now_ns: int) -> None:
+        for state in {str(s.channel): s for one in refused for s in self._made_from(one)}.values():
+            if state.denied is None:
+                status = Status(str(state.channel), "denied", reason, trust=Trust.STALE, why=why)
+                self._outlet.emit(status, now_ns)
+            state.trust, state.cause, state.denied = Trust.STALE, reason, why
 
     def _on_undecodable(self, error: DecodeError, now_ns: int) -> None:
         """What has a proof shows by itself whether the frame mattered; the rest may have lost something."""
@@ -465,6 +515,10 @@ class Session:
 
     def _ask_again(self, state: ChannelState, now_ns: int) -> None:
         """Ask for the book anew: fetch it where it is fetched, unless that is under way, else resubscribe."""
+        if state.denied is not None:
+            state.expected_ns = None
+            self._send(self.adapter.subscribe([state.channel]))
+            return
         state.expected_ns = now_ns + OVERDUE_S * SECOND
         if self.adapter.snapshot_path(state.channel.symbol) is not None:
             if state.pending is None:
@@ -500,13 +554,21 @@ class Session:
             self._probed = True
             self._send([probe])
 
+    def _beat(self, now_ns: int) -> None:
+        """Give the sign of life that the vendor wants, and end a login that nobody answers."""
+        every_s = self.adapter.heartbeat_s
+        if every_s is not None and now_ns - self._beaten_ns >= every_s * SECOND:
+            self._beaten_ns = now_ns
+            self._send([self.adapter.heartbeat(now_ns)])
+        if not self._ready and now_ns - self._opened_ns >= OVERDUE_S * SECOND:
+            self._effects.append(Close("no answer to the login"))
+
     # Delivery
 
     def _deliver_book(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         state.heard_ns = now_ns
         self._outlet.deliver(state, update, now_ns, _book=book)
-        quote = self.channels.get(state.quote_name)
-        if quote is not None and quote.derived and quote.wanted:
+        if (quote := self._made(state)) is not None and quote.wanted:
             bid, bid_size = book.bids.best() or (None, None)
             ask, ask_size = book.asks.best() or (None, None)
             if (best := (bid, bid_size, ask, ask_size)) != quote.last_best:
@@ -521,7 +583,7 @@ class Session:
     def _carriers(self, channel: Channel) -> list[Channel]:
         """The channel itself and, for a quote that the venue does not stream, the book it is made from."""
         state = self.channels.get(str(channel)) or ChannelState(channel, self.adapter)
-        return [channel, channel._replace(kind="book")] if state.derived else [channel]
+        return [channel, state.source] if state.derived else [channel]
 
     def _upstream(self, channels: Sequence[Channel]) -> list[Channel]:
         """Those of ``channels`` that the venue knows, once each."""
@@ -532,31 +594,40 @@ class Session:
         return state.channel.symbol, self.adapter.stream(state.channel)
 
     def _made_from(self, state: ChannelState) -> list[ChannelState]:
-        """A book's channel and the quote that is made from it, if it is."""
-        quote = self.channels.get(state.quote_name)
-        if state.channel.kind == "book" and quote is not None and quote.derived:
-            return [state, quote]
-        return [state]
+        """A channel and the one that is made from it, if one is."""
+        made = self._made(state)
+        return [state] if made is None else [state, made]
+
+    def _made(self, state: ChannelState) -> ChannelState | None:
+        """The channel that is made from this one."""
+        made = self.channels.get(state.makes)
+        return made if made is not None and made.derived else None
 
     def _expect(self, channels: Iterable[Channel], now_ns: int) -> None:
         for channel in channels:
             state = self.channels[str(channel)]
-            source = self.channels[str(channel._replace(kind="book"))] if state.derived else state
+            source = self.channels[str(state.source)]
             if source.book is not None:  # a quote that joins a book which is there already
                 state.heard_ns, state.proof = now_ns, source.proof
                 self._outlet.mark(state, source.trust, source.cause, now_ns)
                 continue
             if channel.kind == "book":
                 state.expected_ns = now_ns + OVERDUE_S * SECOND
+            state.denied = None
             self._outlet.mark(state, Trust.RESYNCING, "subscribing", now_ns)
 
-    def _change_subscription(
-        self, change: Callable[[Sequence[Channel]], list[bytes]], channels: Sequence[Channel]
-    ) -> None:
-        if channels and self.adapter.dials_to_change:
+    def _change_subscription(self, new: Sequence[Channel], now_ns: int) -> None:
+        if (upstream := self._upstream(new)) and self.adapter.dials_to_change:
             self._effects.append(Close("subscription changed", at_once=True))
-        elif channels:
-            self._send(change(channels))
+        elif upstream:
+            self._send(self.adapter.subscribe(upstream))
+        self._expect(new, now_ns)
+
+    def _give_up(self, idle: Sequence[Channel]) -> None:
+        if self.adapter.dials_to_drop:
+            self._effects.append(Close("subscription changed", at_once=True))
+        else:
+            self._send(self.adapter.unsubscribe(idle))
 
     def _send(self, frames: Iterable[bytes]) -> None:
         self._effects.extend(Send(frame) for frame in frames)

@@ -8,7 +8,21 @@ from typing import Any
 from msgspec import MsgspecError, Raw, Struct, json
 
 from .decimals import Level
-from .events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+from .events import (
+    Amendment,
+    Auction,
+    Bar,
+    BookUpdate,
+    Gap,
+    Luld,
+    Mark,
+    MarketEvent,
+    News,
+    Quote,
+    Status,
+    Summary,
+    Trade,
+)
 
 _encode = json.Encoder().encode
 
@@ -21,7 +35,7 @@ def event_json(event: MarketEvent, depth: int | None = None, conflated: int = 0)
     """
     kind = event.kind
     line: dict[str, object] = {
-        "type": type(event).__name__.lower() if not isinstance(event, BookUpdate) else "book",
+        "type": event.__struct_config__.tag,
         "venue": event.venue,
         "symbol": event.symbol or None,
         "kind": kind or None,
@@ -46,10 +60,21 @@ def event_json(event: MarketEvent, depth: int | None = None, conflated: int = 0)
 def _body(event: MarketEvent, depth: int | None) -> dict[str, object]:
     match event:
         case Trade():
-            return {
+            body: dict[str, object] = {
                 "price": _number(event.price_text),
                 "size": _number(event.size_text),
                 "side": event.side,
+                "id": event.id,
+            }
+            named = {"conditions": event.conditions, "excluded": event.excluded}
+            return body | {name: codes for name, codes in named.items() if codes}
+        case Amendment():
+            return {
+                "trade_id": event.trade_id,
+                "old_price": _number(event.old_price_text),
+                "old_size": _number(event.old_size_text),
+                "price": _number(event.price_text),
+                "size": _number(event.size_text),
                 "id": event.id,
             }
         case Quote():
@@ -91,7 +116,53 @@ def _body(event: MarketEvent, depth: int | None) -> dict[str, object]:
                 "missing": event.missing,
             }
         case Status():
-            return {"state": event.state, "detail": event.detail}
+            state: dict[str, object] = {"state": event.state, "detail": event.detail}
+            return state | ({"why": event.why} if event.why else {})
+        case Summary():
+            return {
+                "open": _number(event.open_text),
+                "high": _number(event.high_text),
+                "low": _number(event.low_text),
+                "last": _number(event.last_text),
+                "previous_close": _number(event.previous_close_text),
+                "volume": _number(event.volume_text),
+                "turnover": _number(event.turnover_text),
+                "since": event.since_ns,
+            }
+        case Mark():
+            return {
+                "mark": _number(event.mark_text),
+                "index": _number(event.index_text),
+                "funding": _number(event.funding_text),
+            }
+        case Auction():
+            return {
+                "state": event.state,
+                "id": event.id,
+                "at": event.auction_ns,
+                "success": event.success,
+                "price": _number(event.price_text),
+                "size": _number(event.size_text),
+                "bid": _number(event.bid_text),
+                "ask": _number(event.ask_text),
+                "collar": _number(event.collar_text),
+            }
+        case Luld():
+            return {
+                "up": _number(event.up_text),
+                "down": _number(event.down_text),
+                "indicator": event.indicator,
+            }
+        case News():
+            return {
+                "id": event.id,
+                "headline": event.headline,
+                "source": event.source,
+                "url": event.url,
+                "summary": event.summary,
+                "symbols": event.symbols,
+                "updated": event.updated_ns,
+            }
 
 
 def _number(text: str | None) -> Raw | None:

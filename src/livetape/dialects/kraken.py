@@ -19,7 +19,7 @@ from ..adapters.kraken import (
     fingerprint,
 )
 from ..core.decimals import Level
-from ..core.dialect import Action, Answer, Dialect, Pushed, Source
+from ..core.dialect import Action, Answer, Call, Dialect, House, Pushed, Source
 from ..core.events import Trade
 from ..core.instruments import Instrument
 from ..core.times import SECOND, iso
@@ -53,10 +53,10 @@ class KrakenDialect(Dialect):
 
     venue = "kraken"
     path = re.compile(r"/v2/?")
-    heartbeat_s = 1.0
+    beat_s = 1.0
 
-    def __init__(self, source: Source) -> None:
-        super().__init__(source)
+    def __init__(self, source: Source, house: House | None = None) -> None:
+        super().__init__(source, house)
         self._trades: set[str] = set()
         self._books: dict[str, int] = {}  # symbol to depth
         self._windows: dict[str, Sides] = {}  # the levels the client has
@@ -64,7 +64,7 @@ class KrakenDialect(Dialect):
         # A deleted level has all its decimals too [recorded].
         self._nothing = {i.symbol: f"{0:.{_decimals(i.size_step)}f}" for i in source.instruments()}
 
-    def open(self, path: str, query: Mapping[str, str], now_ns: int) -> list[Pushed]:
+    def open(self, call: Call, now_ns: int) -> list[Pushed]:
         status = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": now_ns}
         return [Pushed(_encode({"channel": "status", "type": "update", "data": [status]}))]
 
@@ -105,7 +105,8 @@ class KrakenDialect(Dialect):
         return [Pushed(b'{"channel":"heartbeat"}')] if subscribed else []
 
     @classmethod
-    def answer(cls, source: Source, path: str, query: Mapping[str, str]) -> Answer | None:
+    def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
+        path, query = call.path, call.query
         if path == "/0/public/AssetPairs":
             return Answer(
                 200, _encode({"error": [], "result": {_pair(i): _listing(i) for i in source.instruments()}})

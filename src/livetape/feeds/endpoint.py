@@ -18,6 +18,13 @@ class Endpoint(Struct, frozen=True):
     rest_url: str
     own: bool = True
 
+    def rest_address(self, path: str) -> str:
+        """The address of ``path``; a whole address stays, unless the venue was pointed elsewhere."""
+        if "://" not in path:
+            return self.rest_url + path
+        parts = urlsplit(path)
+        return path if self.own else self.rest_url + urlunsplit(("", "", parts.path, parts.query, ""))
+
 
 def endpoint_of(adapter: type[Adapter], ws_url: str, rest_url: str, *, allow_insecure: bool) -> Endpoint:
     """The endpoint of ``adapter``, with overrides where they are not empty.

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import clock
 from ..adapters import find
-from ..core.adapter import Adapter
-from ..core.errors import ConfigError
-from ..core.events import MarketEvent
-from ..core.instruments import Channel, Instrument, by_symbol
+from ..core.adapter import NOBODY, Adapter
+from ..core.channel import ChannelState
+from ..core.credentials import Credentials
+from ..core.decimals import nearest
+from ..core.errors import ConfigError, ConnectError, LimitReached, VendorError
+from ..core.events import MarketEvent, Status, Trust, Why
+from ..core.instruments import Channel, Instrument
 from ..core.raw import Recipe
 from ..core.session import Session
 from .endpoint import Endpoint
-from .line import Line, Tap
+from .line import RETRY, Line, Retry, Tap
 from .rest import Rest
 
 
@@ -30,64 +33,165 @@ class Feed:
         tap: Tap,
         api: str = "",
         options: Mapping[str, object] | None = None,
+        keys: Sequence[Credentials] = (NOBODY,),
+        retry: Retry = RETRY,
     ) -> None:
-        self._make: Callable[[], Adapter] = lambda: find(venue, api)(options)
+        self._make: Callable[[Credentials], Adapter] = lambda key: find(venue, api)(options, key)
         self._recipe = Recipe(venue, api, dict(options or {}))
-        self._endpoint, self._rest = endpoint, rest
+        self._endpoint, self._rest, self._retry = endpoint, rest, retry
         self._publish, self._tap = publish, tap
+        self._keys = list(keys)
         self._users: Counter[Channel] = Counter()
+        self._queue: list[Channel] = []
         self._dials: deque[int] = deque()
-        self.adapter = self._make()
+        self.adapter = self._make(self._keys[0])
         self.lines: list[Line] = []
 
     def check(self, channels: Iterable[Channel]) -> None:
         """Raise ConfigError when the vendor does not offer a kind of channel."""
+        offers = self.adapter.offers()
         for channel in channels:
-            kinds = self.adapter.kinds | ({"quote"} if "book" in self.adapter.kinds else set())
-            if channel.kind not in kinds:
-                raise ConfigError(
-                    f"{channel.venue} has no {channel.kind!r}", where=str(channel), allowed=sorted(kinds)
-                )
+            if channel.kind not in offers:
+                problem = f"{channel.venue} has no {channel.kind!r}"
+                near = nearest(channel.kind, offers) or sorted(offers)
+                raise ConfigError(problem, where=str(channel), allowed=near)
 
-    def want(self, channels: Iterable[Channel]) -> None:
-        """Count one more user of each channel, and subscribe those that had none."""
+    def want(self, channels: Iterable[Channel], *, queue: bool = True) -> None:
+        """Count one more user of each channel, and subscribe those that had none.
+
+        What the vendor's limits leave no room for waits, in order, until something is given up; without
+        ``queue`` it raises LimitReached, and nothing is subscribed.
+        """
         channels = list(channels)
         self.check(channels)
-        new = [channel for channel in channels if not self._users[channel]]
+        new = [channel for channel in dict.fromkeys(channels) if not self._users[channel]]
+        if not queue:
+            self._check_room(new)
         self._users.update(channels)
-        for symbol, kinds in by_symbol(new).items():
-            line = self._line_for(symbol)
-            line.want([channel for channel in new if channel.symbol == symbol and channel.kind in kinds])
+        self._queue += new
+        self._admit()
+        now_ns = clock.now_ns()
+        for channel in [channel for channel in new if channel in self._queue]:
+            detail = f"all {self._capacity} symbols are in use; {self._remedy}"
+            status = Status(str(channel), "queued", detail, trust=Trust.STALE, why=Why.LIMIT, recv_ns=now_ns)
+            self._publish(status)
 
     def drop(self, channels: Iterable[Channel]) -> list[Line]:
         """Count one user less; give up what nobody wants. Returns the lines that carry nothing any more."""
         channels = [channel for channel in channels if self._users[channel]]
         self._users.subtract(channels)
-        gone = [channel for channel in channels if not self._users[channel]]
+        gone = {channel for channel in channels if not self._users[channel]}
+        self._queue = [channel for channel in self._queue if channel not in gone]
         for line in self.lines:
-            if mine := [channel for channel in gone if channel.symbol in line.symbols]:
+            if mine := [channel for channel in gone if str(channel) in line.session.channels]:
                 line.drop(mine)
+        self._admit()
         idle = [line for line in self.lines if not line.session.channels]
         self.lines = [line for line in self.lines if line not in idle]
         return idle
 
     async def instruments(self) -> list[Instrument]:
         """What the vendor lists. Raises ConnectError or VendorError; empty where it has no list."""
-        path = self.adapter.symbols_path()
-        if path is None:
-            return []
-        body = await self._rest.get(self.adapter.venue, self._endpoint.rest_url + path)
-        return self.adapter.decode_symbols(body)
+        listed: list[Instrument] = []
+        for path in self.adapter.symbols_paths():
+            body = await self.get(path)
+            listed += self.adapter.decode_symbols(path, body)
+        return listed
 
-    def _line_for(self, symbol: str) -> Line:
+    async def get(self, path: str) -> bytes:
+        """The vendor's answer at ``path``. Raises ConnectError or VendorError."""
+        key = self.adapter.credentials
+        try:
+            return await self._rest.get(
+                self.adapter.venue, self._endpoint.rest_address(path), self.adapter.rest_headers()
+            )
+        except ConnectError as error:
+            masked = ConnectError(error.venue, key.mask_text(error.cause), error.retry_after_s)
+            raise masked from None
+        except VendorError as error:
+            raise type(error)(error.venue, key.mask_text(error.reply)) from None
+
+    # Packing channels into connections
+
+    def _admit(self) -> None:
+        """Subscribe as much of the queue as there is room for, first come, first served."""
+        for symbol in dict.fromkeys(channel.symbol for channel in self._queue):
+            together = [channel for channel in self._queue if channel.symbol == symbol]
+            for channels in self._by_route(together):
+                if not self._place(channels):
+                    for channel in channels:
+                        self._place([channel])
+
+    def _place(self, channels: list[Channel]) -> bool:
+        """Subscribe all ``channels``, of one symbol and route, on one line, or none."""
+        line = self._line_for(channels)
+        if line is not None:
+            self._queue = [channel for channel in self._queue if channel not in channels]
+            line.want(channels)
+        return line is not None
+
+    def _line_for(self, channels: list[Channel]) -> Line | None:
+        """The line that carries the symbol already, else one with room, else a new one; None without room."""
+        route, slots = self.adapter.route(channels[0]), self._slots(channels)
         most = self.adapter.limits.symbols_per_socket
-        carrying = [line for line in self.lines if symbol in line.symbols]
-        if found := carrying or [line for line in self.lines if len(line.symbols) < most]:
-            return found[0]
-        session = Session(self._make(), number=clock.now_ns(), publish=self._publish)
-        line = Line(session, self._recipe, self._endpoint, self._rest, tap=self._tap, turn=self._turn)
+        on_route = [line for line in self.lines if line.route in (route, None)]
+        fitting = [line for line in on_route if len(line.slots | slots) <= most]
+        carrying = [line for line in fitting if channels[0].symbol in line.symbols]
+        if carrying or fitting:
+            return (carrying or fitting)[0]
+        key = self._free_key(route)
+        return None if key is None or len(slots) > most else self._add_line(key)
+
+    def _free_key(self, route: str) -> Credentials | None:
+        """The key with the fewest connections of ``route``, if it may have one more."""
+        used = Counter(line.session.adapter.credentials for line in self.lines if line.route in (route, None))
+        key = min(self._keys, key=lambda key: used[key])
+        most = self.adapter.limits.sockets_per_key
+        return key if most is None or used[key] < most else None
+
+    def _add_line(self, key: Credentials) -> Line:
+        session = Session(self._make(key), number=clock.now_ns(), publish=self._publish)
+        line = Line(
+            *(session, self._recipe, self._endpoint, self._rest),
+            tap=self._tap,
+            turn=self._turn,
+            retry=self._retry,
+        )
         self.lines.append(line)
         return line
+
+    def _check_room(self, channels: Sequence[Channel]) -> None:
+        """Raise LimitReached when not all of ``channels`` can be subscribed now."""
+        capacity = self._capacity
+        for together in self._by_route(channels):
+            lines = [line for line in self.lines if line.route == self.adapter.route(together[0])]
+            used = {slot for line in lines for slot in line.slots}
+            wanted = len(used | self._slots(together))
+            if capacity is not None and wanted > capacity:
+                raise LimitReached(self.adapter.venue, capacity, wanted, self._remedy)
+
+    def _by_route(self, channels: Sequence[Channel]) -> list[list[Channel]]:
+        routes: dict[str, list[Channel]] = {}
+        for channel in channels:
+            routes.setdefault(self.adapter.route(channel), []).append(channel)
+        return list(routes.values())
+
+    def _slots(self, channels: Iterable[Channel]) -> set[str]:
+        sources = (ChannelState(channel, self.adapter).source for channel in channels)
+        return {slot for source in sources if (slot := self.adapter.slot(source)) is not None}
+
+    @property
+    def _capacity(self) -> int | None:
+        """How many slots a route has over all keys; None without bound."""
+        limits = self.adapter.limits
+        if limits.sockets_per_key is None:
+            return None
+        return limits.symbols_per_socket * limits.sockets_per_key * len(self._keys)
+
+    @property
+    def _remedy(self) -> str:
+        another = f", or add another key to {self.adapter.key_names[0]}" if self.adapter.key_names else ""
+        return f"give something up{another}"
 
     async def _turn(self) -> None:
         """Wait until the vendor's budget of connections allows one more; another endpoint has none."""

@@ -1,17 +1,15 @@
 """The feeds of all venues behind one pair of verbs: want and drop (floor 3)."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from ..core.decimals import nearest
-from ..core.errors import ConfigError, LivetapeError, SubscriptionDenied
+from ..core.errors import ConfigError, LivetapeError, LoginDenied, SubscriptionDenied
+from ..core.events import Why
 from ..core.instruments import Channel, Instrument
+from ..core.search import Index
 from .feed import Feed
 from .line import Line
 from .rest import Rest
-
-_log = logging.getLogger("livetape.feed")
 
 
 class Hub:
@@ -24,16 +22,17 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.paused = False
 
-    def want(self, channels: Iterable[Channel]) -> None:
-        """Subscribe. Raises ConfigError, and subscribes nothing, when one cannot be had by its name."""
+    def want(self, channels: Iterable[Channel], *, queue: bool = True) -> None:
+        """Subscribe. Raises ConfigError, and subscribes nothing, when one cannot be had by its name.
+
+        What has no room under the vendor's limits waits for it; without ``queue`` it raises LimitReached.
+        """
         channels = list(channels)
         for venue in {channel.venue for channel in channels}:
-            if venue not in self.feeds:
-                self.feeds[venue] = self._make_feed(venue, self._rest)
-            self.feeds[venue].check([channel for channel in channels if channel.venue == venue])
+            self.feed(venue).check([channel for channel in channels if channel.venue == venue])
         for venue, feed in self.feeds.items():
             if mine := [channel for channel in channels if channel.venue == venue]:
-                feed.want(mine)
+                feed.want(mine, queue=queue)
         if not self.paused:
             self.resume()
 
@@ -50,23 +49,38 @@ class Hub:
         return [line for feed in self.feeds.values() for line in feed.lines]
 
     async def instruments(self, venue: str) -> list[Instrument]:
-        """What ``venue`` lists; empty when it cannot be asked now."""
+        """What ``venue`` lists. Raises LivetapeError when it cannot be asked now."""
+        return await self.feed(venue).instruments()
+
+    def feed(self, venue: str) -> Feed:
+        """The feed of ``venue``, made when it is first wanted."""
         if venue not in self.feeds:
             self.feeds[venue] = self._make_feed(venue, self._rest)
-        try:
-            return await self.feeds[venue].instruments()
-        except LivetapeError as error:
-            _log.warning("%s: no list of symbols: %s", venue, error)
-            return []
+        return self.feeds[venue]
 
-    async def explain(self, channel: Channel, reason: str) -> LivetapeError:
-        """A refusal as an error: of a symbol that does not exist, with its neighbours, or by the vendor."""
-        known = [instrument.symbol for instrument in await self.instruments(channel.venue)]
-        if not known or channel.symbol in known:
-            return SubscriptionDenied(channel.venue, reason, channel.symbol)
-        return ConfigError(
-            f"{channel.symbol!r}: {reason}", where=channel.venue, allowed=nearest(channel.symbol, known)
-        )
+    async def explain(self, channel: Channel, reason: str, why: Why = Why.OTHER) -> LivetapeError:
+        """A refusal as an error that says what would help; an unknown symbol with its neighbours."""
+        venue, symbol = channel.venue, channel.symbol
+        keys = " and ".join(self.feed(venue).adapter.key_names) or "its key"
+        match why:
+            case Why.LOGIN:
+                return LoginDenied(venue, f"{reason}; check {keys}")
+            case Why.CONNECTIONS:
+                return LoginDenied(venue, f"{reason}; end the other program, or use another key in {keys}")
+            case Why.PLAN:
+                return SubscriptionDenied(venue, f"{reason}; the plan of {keys} does not include it", symbol)
+            case Why.LIMIT:
+                said = f"{reason}; give something up, or add another key to {keys}"
+                return SubscriptionDenied(venue, said, symbol)
+        try:
+            known = await self.instruments(venue)
+        except LivetapeError:
+            known = []
+        if not known or symbol in [instrument.symbol for instrument in known]:
+            return SubscriptionDenied(venue, reason, symbol)
+        index = await asyncio.to_thread(Index, [(venue, instrument) for instrument in known])
+        near = [instrument.symbol for _, instrument in index.search(symbol, 3)]
+        return ConfigError(f"{symbol!r}: {reason}", where=venue, allowed=near)
 
     def pause(self) -> None:
         """Close every connection and keep what is subscribed."""

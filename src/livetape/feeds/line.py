@@ -4,25 +4,41 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
+from msgspec import Struct
+
 from .. import clock
 from ..core.errors import ConnectError, VendorError
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
-from ..core.session import Close, Fetch, Send, Session
+from ..core.session import FORBIDDEN_S, Close, Fetch, Send, Session
 from .endpoint import Endpoint, masked
+from .pace import Paced
 from .rest import Rest
 from .transport import Transport, connect
 
 TICK_S = 0.2
-FORBIDDEN_S = 300.0  #: between tries where the vendor does not let us in
 HEALTHY_S = 10.0  #: a connection that lived this long starts the back-off anew
 _log = logging.getLogger("livetape.feed")
 
 Tap = Callable[[RawRecord], None]
 
 
+class Retry(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to dial again: at random below a bound that doubles from ``first_s`` to ``most_s`` seconds.
+
+    After ``attempts`` tries in a row without a healthy connection the line gives up; 0 never does.
+    """
+
+    first_s: float = 0.25
+    most_s: float = 30.0
+    attempts: int = 0
+
+
+RETRY = Retry()
+
+
 class Line:
-    """Drives one Session over a Transport; ``tap`` gets everything raw."""
+    """Drives one Session over a Transport; ``tap`` gets everything raw, but for the secrets in it."""
 
     def __init__(
         self,
@@ -33,20 +49,23 @@ class Line:
         *,
         tap: Tap,
         turn: Callable[[], Awaitable[None]],
+        retry: Retry,
     ) -> None:
         self.session = session
-        self.ever_connected = False
+        self.ever_connected = self.gave_up = False
         self.dials = 0
         self.last_error = ""
         self._endpoint, self._rest = endpoint, rest
-        self._tap, self._turn = tap, turn
+        self._tap, self._turn, self._retry = tap, turn, retry
+        self._credentials = session.adapter.credentials
+        self._outbox = Paced(session.adapter.limits.messages_per_s, self._send)
         self._transport: Transport | None = None
         self._lost: asyncio.Future[str] | None = None
         self._fetches: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._now_ns = 0
         self._url = ""
-        self._at_once = False
+        self._at_once, self._wait_s = False, 0.0
         self._opened_ns = 0
         self._record(Direction.BEGIN, note=recipe.encode())
 
@@ -54,6 +73,18 @@ class Line:
     def symbols(self) -> set[str]:
         """The symbols that are subscribed on this connection."""
         return {state.channel.symbol for state in self.session.channels.values()}
+
+    @property
+    def slots(self) -> set[str]:
+        """What is in use of the vendor's ``symbols_per_socket``."""
+        adapter, states = self.session.adapter, self.session.channels.values()
+        return {slot for state in states if (slot := adapter.slot(state.source)) is not None}
+
+    @property
+    def route(self) -> str | None:
+        """The route of what this connection carries; None while it carries nothing."""
+        states = self.session.channels.values()
+        return next((self.session.adapter.route(state.channel) for state in states), None)
 
     @property
     def connected(self) -> bool:
@@ -97,14 +128,14 @@ class Line:
         attempt = 0
         while True:
             await self._turn()
-            self._opened_ns, retry_after_s = 0, None
+            self._opened_ns, self._wait_s = 0, 0.0
             try:
                 cause = await self._live()
             except ConnectError as error:
-                cause, retry_after_s = error.cause, error.retry_after_s
+                cause, self._wait_s = self._credentials.mask_text(error.cause), error.retry_after_s or 0
                 self.session.unreachable(cause, self._tick_ns())
             except VendorError as error:
-                cause, retry_after_s = error.reply, FORBIDDEN_S
+                cause, self._wait_s = self._credentials.mask_text(error.reply), FORBIDDEN_S
                 self.session.forbidden(cause, self._tick_ns())
             except Exception as error:  # a fault of ours must not end the line in silence
                 _log.exception("%s: the connection failed", self.session.adapter.venue)
@@ -115,8 +146,13 @@ class Line:
             if self._at_once:
                 self._at_once = False
                 continue
-            wait_s = max(clock.back_off_s(attempt), retry_after_s or 0)
+            retry = self._retry
+            wait_s = max(clock.back_off_s(attempt, first_s=retry.first_s, most_s=retry.most_s), self._wait_s)
             attempt += 1
+            if attempt == retry.attempts:
+                self.gave_up = True
+                self.session.unreachable(f"gave up after {attempt} tries: {cause}", self._tick_ns())
+                return
             _log.warning("%s: %s; next try in %.1f s", self.session.adapter.venue, cause, wait_s)
             await asyncio.sleep(wait_s)
 
@@ -127,9 +163,9 @@ class Line:
         channels = [state.channel for state in self.session.channels.values() if not state.derived]
         url = adapter.endpoint(self._endpoint.ws_url, channels)
         self.dials += 1
-        self._url = masked(url)
+        self._url = self._credentials.mask_text(masked(url))
         try:
-            await connect(adapter.venue, url, self)
+            await connect(adapter.venue, url, self, adapter.ws_headers())
             while not self._lost.done():
                 await asyncio.wait([self._lost], timeout=TICK_S)
                 self.session.tick(self._tick_ns())
@@ -146,6 +182,7 @@ class Line:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close(cause)
+        self._outbox.clear()
         for task in self._fetches:
             task.cancel()
         return transport is not None
@@ -162,8 +199,9 @@ class Line:
 
     def on_frame(self, frame: bytes) -> None:
         """Keep it raw, then let the session judge it."""
-        now_ns = self._record(Direction.IN, frame)
-        _log.debug("%s < %s", self.session.adapter.venue, frame)
+        kept = self._credentials.mask(frame)
+        now_ns = self._record(Direction.IN, kept)
+        _log.debug("%s < %s", self.session.adapter.venue, kept)
         self.session.receive(frame, now_ns)
         self._carry_out()
 
@@ -178,26 +216,33 @@ class Line:
         for effect in self.session.effects():
             match effect:
                 case Send(frame=frame):
-                    self._record(Direction.OUT, frame)
-                    _log.debug("%s > %s", self.session.adapter.venue, frame)
-                    if self._transport is not None:
-                        self._transport.send(frame)
+                    self._outbox.put(frame)
                 case Fetch():
                     task = asyncio.create_task(self._fetch(effect))
                     self._fetches.add(task)
                     task.add_done_callback(self._fetches.discard)
-                case Close(cause=cause, at_once=at_once):
-                    self._at_once = at_once
+                case Close(cause=cause, at_once=at_once, wait_s=wait_s):
+                    self._at_once, self._wait_s = at_once, wait_s
                     self.on_close(cause)
+
+    def _send(self, frame: bytes) -> None:
+        kept = self._credentials.mask(frame)
+        self._record(Direction.OUT, kept)
+        _log.debug("%s > %s", self.session.adapter.venue, kept)
+        if self._transport is not None:
+            self._transport.send(frame, binary=self.session.adapter.binary)
 
     async def _fetch(self, fetch: Fetch) -> None:
         """Fetch until there is an answer: the session counts on it."""
-        venue, attempt = self.session.adapter.venue, fetch.attempt
+        adapter, attempt = self.session.adapter, fetch.attempt
+        venue = adapter.venue
         wait_s = clock.back_off_s(attempt) if attempt else 0.0
         while True:
             await asyncio.sleep(wait_s)
             try:
-                body = await self._rest.get(venue, self._endpoint.rest_url + fetch.path)
+                body = await self._rest.get(
+                    venue, self._endpoint.rest_url + fetch.path, adapter.rest_headers()
+                )
             except VendorError as error:
                 self.session.refused(fetch.symbol, error.reply, self._tick_ns())
                 self._carry_out()

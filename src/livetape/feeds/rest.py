@@ -1,12 +1,13 @@
 """Fetching a vendor's REST answers: proxies, bounds and the vendor's wish to be left alone (floor 3)."""
 
 import asyncio
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp_socks import ProxyConnector
 from python_socks import ProxyError
 
-from ..core.errors import ConnectError, VendorError
+from ..core.errors import ConnectError, LoginDenied, VendorError
 from .endpoint import masked, proxy_for, tls_context
 
 MAX_BODY = 64 << 20
@@ -19,14 +20,14 @@ class Rest:
     def __init__(self) -> None:
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
 
-    async def get(self, venue: str, url: str) -> bytes:
+    async def get(self, venue: str, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """The body at ``url``.
 
         Raises ConnectError when trying again may help (with the server's Retry-After), VendorError when the
         vendor refuses this very request.
         """
         try:
-            async with self._session(url).get(url, allow_redirects=False) as response:
+            async with self._session(url).get(url, headers=headers, allow_redirects=False) as response:
                 body = await _read(response)
         except (aiohttp.ClientError, ProxyError, TimeoutError, OSError) as error:
             raise ConnectError(venue, f"{masked(url)}: {error or type(error).__name__}") from error
@@ -37,7 +38,7 @@ class Rest:
         said = f"HTTP {response.status} {body[:200].decode(errors='replace').strip()}"
         if response.status in (408, 418, 425, 429) or response.status >= 500:
             raise ConnectError(venue, said, _seconds(response.headers.get("Retry-After", "")))
-        raise VendorError(venue, said)
+        raise (LoginDenied if response.status in (401, 403) else VendorError)(venue, said)
 
     async def close(self) -> None:
         """Close all connections."""

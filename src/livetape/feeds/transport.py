@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Protocol
 
 from picows import (
@@ -32,7 +33,8 @@ CONNECT_S = 10.0
 PING_AFTER_S, PONG_WITHIN_S = 10.0, 5.0
 PONGS_PER_S = 10
 FORBIDDEN = (401, 402, 403, 451)  #: answers to a handshake that trying again will not change
-_log = logging.getLogger("livetape.transport")
+_quiet = logging.getLogger("livetape.picows")
+_quiet.setLevel(logging.WARNING)  # below it, the library logs whole requests with the keys in them
 
 
 class Owner(Protocol):
@@ -58,10 +60,10 @@ class Transport(WSListener):
         self._pongs, self._pongs_since = 0, 0.0
         self._stuck: asyncio.TimerHandle | None = None
 
-    def send(self, frame: bytes) -> None:
-        """Send a text frame; nothing once the connection has ended."""
+    def send(self, frame: bytes, *, binary: bool = False) -> None:
+        """Send one message; nothing once the connection has ended."""
         if not self._closed:
-            self._ws.send(WSMsgType.TEXT, frame)
+            self._ws.send(WSMsgType.BINARY if binary else WSMsgType.TEXT, frame)
 
     def close(self, cause: str) -> None:
         """End the connection at once: a peer that is stuck would never answer a polite close."""
@@ -158,7 +160,7 @@ class Transport(WSListener):
         self._ws.disconnect(graceful=False)
 
 
-async def connect(venue: str, url: str, owner: Owner) -> None:
+async def connect(venue: str, url: str, owner: Owner, headers: Mapping[str, str]) -> None:
     """Open a WebSocket for ``owner``. Raises ConnectError, or LoginDenied where it is no use."""
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -167,7 +169,8 @@ async def connect(venue: str, url: str, owner: Owner) -> None:
                 url,
                 ssl_context=tls_context() if url.startswith("wss") else None,
                 websocket_handshake_timeout=CONNECT_S,
-                logger_name="livetape",
+                logger_name=_quiet,
+                extra_headers=headers,
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_AFTER_S,
                 auto_ping_reply_timeout=PONG_WITHIN_S,

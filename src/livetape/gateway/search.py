@@ -1,39 +1,27 @@
-"""Finding an instrument by what people type (floor 3)."""
+"""The one search over the lists of all venues (floor 3)."""
 
-from collections.abc import Sequence
-from difflib import SequenceMatcher
+import asyncio
 
 from ..core.instruments import Instrument
-
-Listing = tuple[str, Instrument]  #: venue and instrument
-
-
-def search(known: Sequence[Listing], text: str, limit: int) -> list[Listing]:
-    """The ``limit`` listings that fit ``text`` best: ticker, then words of the name, then likeness."""
-    query = text.strip().lower().removesuffix("/")
-    if not query:
-        return list(known[:limit])
-    ranked = [(_rank(listing, query), n) for n, listing in enumerate(known)]
-    best = sorted((rank, n) for rank, n in ranked if rank < _UNLIKE)
-    return [known[n] for _, n in best[:limit]]
+from ..core.search import Index, Listing
+from .upstream import Upstream
 
 
-_UNLIKE = 4.0
+class Search:
+    """Keeps an index of what ``upstream`` lists; a thread makes it anew when a list has changed."""
 
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._lists: dict[str, list[Instrument]] = {}
+        self._index = Index([])
+        self._making = asyncio.Lock()
 
-def _rank(listing: Listing, query: str) -> float:
-    """Small is good."""
-    venue, instrument = listing
-    symbol = instrument.symbol.lower()
-    plain, wanted = symbol.replace("-", ""), query.replace("-", "").replace("/", "").replace(" ", "")
-    words = f"{venue} {symbol} {instrument.native.lower()} {instrument.name.lower()}".replace(
-        "-", " "
-    ).split()
-    if wanted in (plain, f"{venue}:{plain}"):
-        return 0.0
-    if plain.startswith(wanted):
-        return 1.0
-    if all(any(word.startswith(part) for word in words) for part in query.replace("-", " ").split()):
-        return 2.0
-    likeness = max(SequenceMatcher(None, wanted, word).ratio() for word in (plain, *words))
-    return 3.0 + (1 - likeness) if likeness >= 0.7 else _UNLIKE
+    async def find(self, text: str, limit: int) -> list[Listing]:
+        """The ``limit`` listings that fit ``text`` best."""
+        venues = self._upstream.venues()
+        lists = dict(zip(venues, await asyncio.gather(*map(self._upstream.instruments, venues)), strict=True))
+        async with self._making:
+            if lists != self._lists:
+                listings = [(venue, instrument) for venue, listed in lists.items() for instrument in listed]
+                self._index, self._lists = await asyncio.to_thread(Index, listings), lists
+        return self._index.search(text, limit)

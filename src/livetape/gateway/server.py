@@ -19,10 +19,10 @@ from ..core.bus import Bus
 from ..core.delivery import DELIVERIES, Subscription
 from ..core.errors import ConfigError
 from ..core.events import Status
-from ..core.instruments import Channel, Instrument, parse_source
+from ..core.instruments import Channel, Instrument
 from ..core.wire import Request, decode_request, reply
 from .fanout import Client, Fanout
-from .search import search
+from .search import Search
 from .socket import Socket, framed
 from .upstream import Upstream
 
@@ -53,6 +53,7 @@ class Gateway:
         self.port = 0
         self._host = ""
         self._bus, self._upstream, self._outbox_bytes = bus, upstream, outbox_bytes
+        self._search = Search(upstream)
         self._users: Counter[Channel] = Counter()
         self._lingering: dict[Channel, asyncio.TimerHandle] = {}
         self._started_ns = clock.now_ns()
@@ -126,13 +127,9 @@ class Gateway:
 
     async def _symbols(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "12")
-        lists = await asyncio.gather(*map(self._listed, self._upstream.venues()))
-        known = [listing for instruments in lists for listing in instruments]
-        found = search(known, request.query.get("q", ""), min(int(limit), 100) if limit.isdigit() else 12)
+        most = min(int(limit), 100) if limit.isdecimal() else 12
+        found = await self._search.find(request.query.get("q", ""), most)
         return _json({"symbols": [_symbol(venue, instrument) for venue, instrument in found]})
-
-    async def _listed(self, venue: str) -> list[tuple[str, Instrument]]:
-        return [(venue, instrument) for instrument in await self._upstream.instruments(venue)]
 
     # The stream
 
@@ -183,7 +180,7 @@ class Gateway:
 
     def _answer_unsubscribe(self, client: Client, request: Request) -> None:
         try:
-            names = [str(channel) for source in request.channels for channel in parse_source(source)]
+            names = [str(channel) for channel in self._upstream.channels_of(request.channels)]
         except ConfigError as error:
             message = reply("error", id=request.id, code="UNKNOWN_CHANNEL", message=str(error))
             client.socket.write(framed(message))
@@ -214,8 +211,7 @@ class Gateway:
             )
         if not request.max_hz > 0 or not 1 <= request.depth <= 1000:
             raise ConfigError("max_hz must be above 0 and depth from 1 to 1000", where="request")
-        named = [channel for source in request.channels for channel in parse_source(source)]
-        channels = list(dict.fromkeys(named))
+        channels = self._upstream.channels_of(request.channels)
         if not channels:
             raise ConfigError("no channels", where="request", example="kraken:BTC-USD/book")
         if len(client.audience.subscriptions) + len(channels) > MAX_CHANNELS:

@@ -9,6 +9,9 @@ from ..core.instruments import Channel, Instrument
 class Upstream(Protocol):
     """The feeds, as the gateway sees them."""
 
+    def channels_of(self, sources: Iterable[str]) -> list[Channel]:
+        """The channels that ``sources`` name. Raises ConfigError when one cannot be read."""
+
     def want(self, channels: Iterable[Channel]) -> None:
         """Subscribe. Raises ConfigError when one cannot be had by its name."""
 

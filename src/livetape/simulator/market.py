@@ -7,19 +7,20 @@ multiples of an instrument's steps; text is made from these integers, so nothing
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from heapq import heapify, heapreplace
 from itertools import islice
-from math import exp, sqrt
+from math import exp
 from random import Random
 
 from msgspec import Struct
 
 from ..core.book import Book, Side
-from ..core.dialect import Action, Change, Source
-from ..core.events import Trade
+from ..core.dialect import Action, Change, Day, Source
+from ..core.events import Bar, Trade
 from ..core.instruments import Channel, Instrument
 from ..core.times import SECOND
+from .history import Chart
+from .listings import Grid, Listing
 
 HISTORY = 1000  #: prints kept of each instrument
 ORDERS = 150  #: resting orders a side where placing and cancelling are equally likely
@@ -28,52 +29,7 @@ EAGER = 0.3  #: how likely an action takes what is offered at the fair price or 
 NOISE = 0.04  #: how likely an action takes what is not
 SWEEP = 8.0  #: size of an order that takes, in typical sizes
 WHOLE = 0.8  #: share of cancels that take away the whole order
-DAY = 86_400.0  #: seconds in which the fair price would lose 63% of its distance from the start price
-
-
-class Listing(Struct, frozen=True):
-    """An instrument to simulate. Prices and steps are plain decimal text."""
-
-    symbol: str
-    name: str
-    price: str  #: at the start, in the quote currency; some thousands of steps, or the book is shallow
-    price_step: str  #: one tick
-    size_step: str  #: one lot, in the base unit
-    rate: float  #: actions a second
-    volatility: float  #: of the fair price, relative, per square root of a second
-    size: float  #: of a typical order, in the base unit
-
-
-LISTINGS = (
-    Listing("BTC-USD", "Bitcoin / US Dollar", "96800.0", "0.1", "0.00000001", 30, 0.00002, 0.05),
-    Listing("ETH-USD", "Ether / US Dollar", "3412.50", "0.01", "0.00000001", 22, 0.00003, 0.8),
-    Listing("SOL-USD", "Solana / US Dollar", "187.30", "0.01", "0.00000001", 14, 0.00005, 12.0),
-    Listing("XRP-USD", "XRP / US Dollar", "2.41350", "0.00001", "0.00000001", 9, 0.00003, 900.0),
-    Listing("DOGE-USD", "Dogecoin / US Dollar", "0.35120", "0.00001", "0.00000001", 7, 0.00006, 5000.0),
-    Listing("BTC-EUR", "Bitcoin / Euro", "92140.0", "0.1", "0.00000001", 10, 0.000015, 0.03),
-    Listing("LTC-USD", "Litecoin / US Dollar", "104.20", "0.01", "0.00000001", 4, 0.00005, 6.0),
-    Listing("ETH-BTC", "Ether / Bitcoin", "0.03525", "0.00001", "0.00000001", 4, 0.00004, 0.6),
-)
-
-
-class Grid:
-    """Whole multiples of a ``step`` (plain decimal text) and their text."""
-
-    def __init__(self, step: str) -> None:
-        self._step = Decimal(step)
-        self._unit = int(step.replace(".", ""))
-        self._places = len(step.partition(".")[2])
-
-    def count(self, text: str) -> int:
-        """How many whole steps ``text`` is."""
-        return int(Decimal(text) / self._step)
-
-    def text(self, count: int) -> str:
-        """``count`` steps with exactly the decimals of the step."""
-        sign = "-" if count < 0 else ""
-        digits = str(abs(count) * self._unit).zfill(self._places + 1)
-        point = len(digits) - self._places
-        return f"{sign}{digits[:point]}.{digits[point:]}" if self._places else sign + digits
+NEVER = 2**63 - 1  #: the end of all times in ns
 
 
 class Order(Struct, eq=False):
@@ -158,6 +114,7 @@ class Engine:
         self.bids = Ladder("bid", -1, self.book.bids)
         self.asks = Ladder("ask", 1, self.book.asks)
         self.trades: deque[Trade] = deque(maxlen=HISTORY)
+        self.chart = Chart(listing, seed, start_ns, venue, rate)
         self._fill()
 
     def act(self) -> Action:
@@ -187,9 +144,7 @@ class Engine:
         return 1 + int(self._random.expovariate(self._rate) * SECOND)
 
     def _wander(self, seconds: float) -> None:
-        # Pulled home gently: a walk without end would some day come down to a few ticks.
-        self._away -= self._away * min(1.0, seconds / DAY)
-        self._away += self._listing.volatility * sqrt(seconds) * self._random.gauss(0.0, 1.0)
+        self._away = self._listing.wander(self._away, seconds, self._random)
         self._fair = max(1, round(self._start * exp(self._away)))
 
     def _lots(self, scale: float = 1.0) -> int:
@@ -245,6 +200,7 @@ class Engine:
             number=self._number,
         )
         self.trades.append(trade)
+        self.chart.add(self._ns, ticks, lots)
         return trade
 
     def _change(self, ladder: Ladder, rank: int, delta: int, reason: str) -> Change:
@@ -259,17 +215,28 @@ class Market(Source):
     """All instruments of one ``venue``. ``rate`` multiplies the rates of the ``listings``.
 
     Each instrument draws its own chance from ``seed``: it does the same whatever else is listed.
+    The books of ``closed`` assets stand, and nothing happens in them.
     """
 
     def __init__(
-        self, listings: Sequence[Listing], seed: int, start_ns: int, venue: str, *, rate: float = 1.0
+        self,
+        listings: Sequence[Listing],
+        seed: int,
+        start_ns: int,
+        venue: str,
+        *,
+        rate: float = 1.0,
+        closed: frozenset[str] = frozenset(),
     ) -> None:
+        self.now_ns = start_ns  #: everything due until then has happened
         self.engines = {i.symbol: Engine(i, seed, start_ns, venue, rate) for i in listings}
         # How the venue spells a symbol is known to its dialect alone, so native is the unified spelling.
         self._instruments = [
-            Instrument(i.symbol, i.symbol, i.price_step, i.size_step, i.name) for i in listings
+            Instrument(i.symbol, i.symbol, i.price_step, i.size_step, i.name, i.asset) for i in listings
         ]
-        self._due = [(engine.due_ns, symbol) for symbol, engine in self.engines.items()]
+        self._due = [
+            (NEVER if i.asset in closed else self.engines[i.symbol].due_ns, i.symbol) for i in listings
+        ]
         heapify(self._due)
 
     @property
@@ -286,7 +253,9 @@ class Market(Source):
             engine = self.engines[self._due[0][1]]
             action = engine.act()
             heapreplace(self._due, (engine.due_ns, action.symbol))
+            self.now_ns = action.ns
             yield action
+        self.now_ns = max(self.now_ns, now_ns)
 
     def instruments(self) -> Sequence[Instrument]:
         return self._instruments
@@ -299,3 +268,22 @@ class Market(Source):
         """The last ``n`` prints, oldest first: at most 1000, none of an unknown symbol."""
         engine = self.engines.get(symbol)
         return list(islice(reversed(engine.trades), n))[::-1] if engine else []
+
+    def trades_between(self, symbol: str, start_ns: int, end_ns: int) -> Sequence[Trade]:
+        """Those of the last 1000 prints from ``start_ns`` to before ``end_ns``, oldest first."""
+        return [t for t in self.trades(symbol, HISTORY) if start_ns <= (t.venue_ns or 0) < end_ns]
+
+    def bars(self, symbol: str, interval_ns: int, start_ns: int, end_ns: int) -> Sequence[Bar]:
+        """The bars that begin from ``start_ns`` to before ``end_ns``, oldest first.
+
+        They reach back seven days before the start; of a long run the last two days are sure to be there.
+        An interval without a print has no bar, nor has an unknown symbol. Raises ValueError unless the
+        interval is in whole minutes.
+        """
+        engine = self.engines.get(symbol)
+        return engine.chart.bars(interval_ns, start_ns, end_ns, self.now_ns) if engine else []
+
+    def day(self, symbol: str) -> Day | None:
+        """The current UTC day; None of an unknown symbol."""
+        engine = self.engines.get(symbol)
+        return engine.chart.day(self.now_ns) if engine else None

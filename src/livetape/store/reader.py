@@ -1,4 +1,4 @@
-"""Reading a recorded tape: its counts, gaps and raw frames (floor 3)."""
+"""Reading a recorded tape: its counts, gaps, raw frames and charts (floor 3)."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +13,10 @@ from ..core.raw import Direction, RawRecord
 from .schema import COLUMNS, VERSION
 
 _GAP = ("recv", "venue", "symbol", "kind", "start", "end", "cause", "healed", "missing")
+_DATA = {
+    **{"trades": "trade", "quotes": "quote", "books": "book", "bars": "bar", "summaries": "summary"},
+    **{"marks": "mark", "auctions": "auction", "lulds": "luld", "news": "news"},
+}
 _BUSY_MS = 5_000  #: a recorder that begins or ends holds a lock for a moment
 _PAGE = 500  #: raw records read at once; while a read lasts, the recorder cannot reuse its log
 
@@ -31,11 +35,13 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Events recorded by channel, for the kinds that are data."""
         found: dict[str, int] = {}
-        for table, kind in (("trades", "trade"), ("quotes", "quote"), ("books", "book"), ("bars", "bar")):
-            interval = "|| '.' || interval" if table == "bars" else ""
-            query = f"SELECT venue || ':' || symbol || '/{kind}' {interval}, count(*) FROM {table} GROUP BY 1"
-            for channel, n in self._rows(query):
-                found[channel] = found.get(channel, 0) + n
+        for segment in self.segments:
+            with reading(segment) as db:
+                for table in _DATA.keys() & _tables(db):
+                    interval = "|| '.' || interval" if table == "bars" else ""
+                    name = f"venue || ':' || symbol || '/{_DATA[table]}' {interval}"
+                    for channel, n in db.execute(f"SELECT {name}, count(*) FROM {table} GROUP BY 1"):
+                        found[str(channel)] = found.get(str(channel), 0) + int(str(n))
         return found
 
     def gaps(self) -> list[dict[str, object]]:
@@ -66,34 +72,60 @@ class Store:
                     yield RawRecord(session, recv_ns, Direction(direction), payload, note)
                     after = n
 
+    def plot(
+        self,
+        channel: str,
+        *,
+        style: str = "",
+        interval: str = "",
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        last_ns: int | None = None,
+        out: str | Path | None = None,
+    ) -> Path:
+        """Draw ``channel`` into the PNG or SVG file ``out``, else one named by the channel; returns the file.
+
+        ``style`` is ``line``, ``candle``, ``depth`` or ``spread``, else what suits the kind; ``interval`` is
+        a candle's, such as ``1m``. ``last_ns`` is a length of time before ``end_ns``. Raises ConfigError.
+        """
+        from .plot import Chart, plot
+
+        return plot(self, channel, Chart(style, interval, start_ns, end_ns, last_ns), out)
+
     def _page(self, segment: Path, after: int) -> list[tuple[Any, ...]]:
         query = "SELECT n, session, recv, direction, payload, note FROM raw WHERE n > ? ORDER BY n LIMIT ?"
-        with _reading(segment) as db:
+        with reading(segment) as db:
             return list(db.execute(query, (after, _PAGE)))
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         for segment in self.segments:
-            with _reading(segment) as db:
+            with reading(segment) as db:
                 yield from db.execute(query)
 
 
 def _last_recv(segment: Path) -> int | None:
     """When the last record of ``segment`` was received; None when it has none."""
     found: list[tuple[int, int]] = []
-    with _reading(segment) as db:
-        for table in COLUMNS:
+    with reading(segment) as db:
+        for table in COLUMNS.keys() & _tables(db):
             found += db.execute(f"SELECT n, recv FROM {table} ORDER BY n DESC LIMIT 1")
     return max(found)[1] if found else None
 
 
+def _tables(db: apsw.Connection) -> set[str]:
+    """Those of a segment; one of an older version has fewer."""
+    return {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 def _opened(segment: Path) -> int:
-    with _reading(segment) as db:
+    with reading(segment) as db:
         [[opened_ns]] = db.execute("SELECT value FROM meta WHERE key = 'opened_ns'")
     return int(str(opened_ns))
 
 
 @contextmanager
-def _reading(segment: Path) -> Iterator[apsw.Connection]:
+def reading(segment: Path) -> Iterator[apsw.Connection]:
+    """A connection to ``segment`` that only reads. Raises StoreError for what goes wrong meanwhile."""
     try:
         with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
             db.set_busy_timeout(_BUSY_MS)
@@ -103,7 +135,7 @@ def _reading(segment: Path) -> Iterator[apsw.Connection]:
 
 
 def _check_version(segment: Path) -> None:
-    with _reading(segment) as db:
+    with reading(segment) as db:
         versions = [value for (value,) in db.execute("SELECT value FROM meta WHERE key = 'schema_version'")]
     if not versions or not isinstance(versions[0], int):
         raise StoreError(str(segment), "is no segment of a tape: it has no schema version")

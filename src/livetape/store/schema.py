@@ -15,24 +15,63 @@ from msgspec import json
 from msgspec.structs import astuple
 
 from ..core.book import Book
-from ..core.events import Bar, BookUpdate, Event, Gap, MarketEvent, Quote, Status, Trade
+from ..core.events import (
+    Amendment,
+    Auction,
+    Bar,
+    BookUpdate,
+    Event,
+    Gap,
+    Luld,
+    Mark,
+    MarketEvent,
+    News,
+    Quote,
+    Status,
+    Summary,
+    Trade,
+)
 from ..core.raw import RawRecord
 
-VERSION = 1
+VERSION = 2
 Record = MarketEvent | RawRecord
 
 _COMMON = ("n", "session", "seq", "recv", "ts", "venue", "symbol", "trust", "origin")
 _PROOF = ("method", "depth", "since")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "raw": ("n", "session", "recv", "direction", "note", "payload"),
-    "trades": (*_COMMON, "price_text", "size_text", "side", "id", "number", *_PROOF),
+    "trades": (
+        *_COMMON,
+        "price_text",
+        "size_text",
+        "side",
+        "id",
+        "number",
+        "conditions",
+        "excluded",
+        *_PROOF,
+    ),
+    "amendments": (
+        *(*_COMMON, "trade_id", "old_price_text", "old_size_text", "price_text", "size_text", "id", *_PROOF),
+    ),
     "quotes": (*_COMMON, "bid_text", "bid_size_text", "ask_text", "ask_size_text", "venue_seq", *_PROOF),
     "books": (*_COMMON, "snapshot", "venue_first", "venue_last", "checksum", "bids", "asks", *_PROOF),
     "bars": (
         *(*_COMMON, "interval", "start", "open_text", "high_text", "low_text", "close_text", "volume_text"),
         *("trades", "vwap_text", "closed", *_PROOF),
     ),
-    "status": (*_COMMON, "kind", "state", "detail", *_PROOF),
+    "summaries": (
+        *(*_COMMON, "open_text", "high_text", "low_text", "last_text", "previous_close_text"),
+        *("volume_text", "turnover_text", "counted_since", *_PROOF),
+    ),
+    "marks": (*_COMMON, "mark_text", "index_text", "funding_text", *_PROOF),
+    "auctions": (
+        *(*_COMMON, "state", "id", "auction", "success", "price_text", "size_text", "bid_text", "ask_text"),
+        *("collar_text", *_PROOF),
+    ),
+    "lulds": (*_COMMON, "up_text", "down_text", "indicator", *_PROOF),
+    "news": (*_COMMON, "id", "headline", "source", "url", "summary", "symbols", "updated", *_PROOF),
+    "status": (*_COMMON, "kind", "state", "detail", "why", *_PROOF),
     "gaps": (*_COMMON, "kind", "start", "end", "cause", "healed", "missing", *_PROOF),
 }
 _KIND: dict[type[Event], str] = {
@@ -40,12 +79,19 @@ _KIND: dict[type[Event], str] = {
     Quote: "quotes",
     BookUpdate: "books",
     Bar: "bars",
+    Amendment: "amendments",
+    Summary: "summaries",
+    Mark: "marks",
+    Auction: "auctions",
+    Luld: "lulds",
+    News: "news",
     Status: "status",
     Gap: "gaps",
 }
 _INTEGERS = {
     *("session", "seq", "recv", "ts", "number", "venue_seq", "venue_first", "venue_last", "checksum"),
     *("snapshot", "start", "end", "trades", "closed", "missing", "depth", "since"),
+    *("counted_since", "auction", "success", "updated"),
 }
 #: The event's field, where the column has another name.
 _FIELD = {
@@ -56,7 +102,11 @@ _FIELD = {
     "venue_first": "first",
     "venue_last": "last",
     "since": "since_ns",
+    "counted_since": "since_ns",
+    "auction": "auction_ns",
+    "updated": "updated_ns",
 }
+_ARRAYS = ("bids", "asks", "conditions", "excluded", "symbols")  #: kept as JSON text
 _NAME = {"n": 0, "venue": 1, "symbol": 2, "kind": 3}  # what stands before the event's own fields
 
 
@@ -66,7 +116,7 @@ def create_statements() -> list[str]:
     for table, columns in COLUMNS.items():
         declared = [f'"{column}" {_type(column)}' for column in columns]
         declared += [
-            f"{column.removesuffix('_text')} REAL AS (CAST({column} AS REAL)) VIRTUAL"
+            f'"{column.removesuffix("_text")}" REAL AS (CAST({column} AS REAL)) VIRTUAL'
             for column in columns
             if column.endswith("_text")
         ]
@@ -140,7 +190,7 @@ def _source(column: str, fields: tuple[str, ...]) -> str:
     if column in _PROOF:
         return f"value ->> '$[{len(_NAME) + fields.index('proof')}].{_FIELD.get(column, column)}'"
     at = len(_NAME) + fields.index(_FIELD.get(column, column))
-    return f"value {'->' if column in ('bids', 'asks') else '->>'} {at}"
+    return f"value {'->' if column in _ARRAYS else '->>'} {at}"
 
 
 @lru_cache(maxsize=100_000)

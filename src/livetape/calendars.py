@@ -1,0 +1,141 @@
+"""When markets trade: hours by symbol or by the name of a calendar (floor 3).
+
+Sessions, holidays and half days of exchanges are those of exchange-calendars. It takes most of a second to
+load, and is loaded only when an exchange is asked for.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache, partial
+from itertools import cycle
+from zoneinfo import ZoneInfo
+
+from .core.decimals import nearest
+from .core.errors import ConfigError
+from .core.times import SECOND, ns_of
+
+_MONEY = (
+    *("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "SGD", "HKD", "CNH", "CNY", "TRY", "BRL"),
+    *("MXN", "ZAR", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "ILS", "INR", "KRW", "THB"),
+    *("XAU", "XAG", "XPT", "XPD"),
+)
+_NEVER_CLOSED = ("kraken",)  #: exchanges of coins at which pairs of money trade at all times, too
+_CLOSING = time(17)  #: of the week of forex, in New York
+#: Trading before and after the regular session in the US: from 04:00 to 20:00, to 17:00 on half days.
+_EARLY_NS, _LATE_NS = 19_800 * SECOND, 14_400 * SECOND
+
+
+class Hours:
+    """When a market trades. Times are ns UTC; ``name`` is the calendar's.
+
+    ``edges(year)`` are its opening and closing times in turn, ascending, at least from the year before
+    ``year`` to the year after.
+    """
+
+    def __init__(self, name: str, edges: Callable[[int], Sequence[int]]) -> None:
+        self.name = name
+        self._edges = lru_cache(maxsize=8)(edges)
+
+    def is_open(self, ns: int) -> bool:
+        """Whether the market trades at ``ns``. It does at its opening, and no longer at its closing."""
+        return bisect_right(self._around(ns), ns) % 2 == 1
+
+    def next_open(self, ns: int) -> int | None:
+        """The first opening after ``ns``; None when none is known."""
+        return self._next(ns, 0)
+
+    def next_close(self, ns: int) -> int | None:
+        """The first closing after ``ns``; None when none is known, as for a market that never closes."""
+        return self._next(ns, 1)
+
+    def _next(self, ns: int, parity: int) -> int | None:
+        edges = self._around(ns)
+        at = bisect_right(edges, ns)
+        at += at % 2 != parity
+        return edges[at] if at < len(edges) else None
+
+    def _around(self, ns: int) -> Sequence[int]:
+        return self._edges(datetime.fromtimestamp(ns // SECOND, UTC).year)
+
+
+@lru_cache(maxsize=10_000)
+def hours_of(venue: str, symbol: str, *, extended: bool = False) -> Hours:
+    """The hours of a unified ``symbol``: of coins, of forex, and of US stocks for all that is no pair.
+
+    ``extended`` adds the time before and after the regular session. Raises ConfigError for a symbol of
+    another region, such as ``700$HK``.
+    """
+    base, _, quote = symbol.partition("-")
+    ticker, _, region = symbol.partition("$")
+    if len(quote) > 1:  # BRK-B is a share
+        money = base in _MONEY and quote in _MONEY and venue not in _NEVER_CLOSED
+        return calendar_hours("forex" if money else "24/7")
+    if region not in ("", "US"):
+        raise ConfigError(f"{venue}:{symbol}: name the calendar of {ticker}'s exchange", example="XHKG")
+    return calendar_hours("XNYS", extended=extended)
+
+
+@lru_cache
+def calendar_hours(name: str, *, extended: bool = False) -> Hours:
+    """The hours of a calendar: ``forex``, ``24/7`` or an exchange's, such as ``XNYS``, ``XLON``, ``CMES``.
+
+    ``extended`` is for US stocks, and means nothing where there is no session. Raises ConfigError for a name
+    nobody knows.
+    """
+    if name == "24/7":
+        return Hours(name, lambda _: (-(1 << 63),))
+    if name == "forex":
+        return Hours(name, _forex)
+    exchange = _exchange(name)
+    if not extended:
+        return Hours(exchange, partial(_sessions, exchange))
+    if exchange != "XNYS":
+        raise ConfigError(f"{name}: extended hours are known of XNYS only")
+    return Hours("XNYS extended", _extended)
+
+
+def _exchange(name: str) -> str:
+    """What exchange-calendars calls the exchange ``name``."""
+    import exchange_calendars
+
+    known = {"forex", *exchange_calendars.get_calendar_names()}
+    if name not in known:
+        close = nearest(name, known) or nearest(name.upper(), known)
+        raise ConfigError(f"unknown calendar {name!r}", allowed=close, example="XNYS")
+    return str(exchange_calendars.resolve_alias(name))
+
+
+def _sessions(exchange: str, year: int) -> list[int]:
+    """The edges of an exchange's sessions and of the breaks in them, as far as they are known."""
+    import exchange_calendars
+
+    known = exchange_calendars.get_calendar(exchange)
+    first, last = (bound and str(bound.date()) for bound in (known.bound_min(), known.bound_max()))
+    start, end = max(f"{year - 1}-01-01", first or ""), min(f"{year + 1}-12-31", last or "9999")
+    if not start[:4] <= str(year) <= end[:4]:
+        raise ConfigError(f"the hours of {exchange} in {year} are not known")
+    sessions = exchange_calendars.get_calendar(exchange, start=start, end=end).schedule
+    edges: list[int] = []
+    # A break that does not take place is NaT, which is not even itself.
+    for ns in [
+        moment.value for row in sessions.itertuples(index=False) for moment in row if moment == moment
+    ]:
+        if edges and edges[-1] == ns:  # the next session begins as the last one ends
+            edges.pop()
+        else:
+            edges.append(ns)
+    return edges
+
+
+def _extended(year: int) -> list[int]:
+    shifts = cycle((-_EARLY_NS, _LATE_NS))
+    return [edge + shift for edge, shift in zip(_sessions("XNYS", year), shifts, strict=False)]
+
+
+def _forex(year: int) -> list[int]:
+    """The week of forex begins on Sunday and ends on Friday."""
+    new_year, zone = date(year - 1, 1, 1), ZoneInfo("America/New_York")
+    sunday = new_year - timedelta(new_year.isoweekday() % 7)
+    days = [sunday + timedelta(7 * week + day) for week in range(3 * 53) for day in (0, 5)]
+    return [ns_of(datetime.combine(day, _CLOSING, zone)) for day in days]

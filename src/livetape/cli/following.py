@@ -1,0 +1,112 @@
+"""Wanting channels until the end, and telling the user what became of them (floor 5)."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from .. import clock
+from ..app import App
+from ..calendars import hours_of
+from ..core.errors import ConfigError, ConnectError, LivetapeError
+from ..core.events import MarketEvent, Status
+from ..core.instruments import Channel
+from ..core.times import iso
+
+PATIENCE_S = 2.0  #: for the list of symbols that explains a refusal
+QUIET_S = 10.0  #: after which the user is told what has not come
+
+
+@asynccontextmanager
+async def following(app: App, channels: list[Channel], stop: asyncio.Event) -> AsyncIterator[None]:
+    """Want ``channels`` while the context lasts, then close ``app``.
+
+    Raises at the end what the user should know: that all was refused, or that nobody ever answered.
+    """
+    denials = Denials(app, channels, stop)
+    app.bus.subscribe(None, denials.put)
+    quiet = asyncio.create_task(_tell_quiet(app, channels))
+    try:
+        app.hub.want(channels)
+        yield
+    finally:
+        quiet.cancel()
+        lines = app.hub.lines
+        await denials.settle()
+        await app.close()
+    denials.raise_if_all()
+    if lines and all(line.gave_up or not line.ever_connected for line in lines):
+        raise ConnectError(lines[0].session.adapter.venue, lines[0].last_error or "no connection yet")
+
+
+class Denials:
+    """Tells of refused channels, and ends the command when none is left."""
+
+    def __init__(self, app: App, channels: list[Channel], stop: asyncio.Event) -> None:
+        self._app, self._stop = app, stop
+        self._left = set(map(str, channels))
+        self._errors: list[LivetapeError] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ending: asyncio.Task[None] | None = None
+
+    def put(self, event: MarketEvent) -> None:
+        """Notice a refusal; with the last one, or when no line dials any more, the command ends."""
+        if isinstance(event, Status) and all(line.gave_up for line in self._app.hub.lines):
+            self._stop.set()
+        if not isinstance(event, Status) or event.channel not in self._left:
+            return
+        if event.state == "queued":
+            sys.stderr.write(f"livetape: {event.channel} waits: {event.detail}\n")
+        if event.state != "denied":
+            return
+        self._left.discard(event.channel)
+        channel = Channel.parse(event.channel)
+        if (about := f"{channel.venue}:{channel.symbol}") not in self._tasks:
+            self._tasks[about] = asyncio.create_task(self._explain(channel, event))
+        if not self._left:
+            self._ending = asyncio.create_task(self._end())
+
+    async def settle(self) -> None:
+        """Wait a little for the explanations that are under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=PATIENCE_S)
+        for task in self._tasks.values():
+            task.cancel()
+
+    def raise_if_all(self) -> None:
+        """Raise the first refusal when nothing could be had."""
+        if self._errors and not self._left:
+            raise self._errors[0]
+
+    async def _explain(self, channel: Channel, denied: Status) -> None:
+        error = await self._app.hub.explain(channel, denied.detail, denied.why)
+        self._errors.append(error)
+        if self._left:
+            sys.stderr.write(f"livetape: {error}\n")
+
+    async def _end(self) -> None:
+        await self.settle()
+        self._stop.set()
+
+
+async def _tell_quiet(app: App, channels: list[Channel]) -> None:
+    """Tell, once, which channels have brought nothing, and whether their market is closed."""
+    await asyncio.sleep(QUIET_S)
+    states = {name: state for line in app.hub.lines for name, state in line.session.channels.items()}
+    for channel in channels:
+        state = states.get(str(channel))
+        if state is not None and not state.delivered and state.denied is None:
+            why = await asyncio.to_thread(why_quiet, channel, clock.now_ns())
+            sys.stderr.write(f"livetape: {channel}: nothing yet; {why}\n")
+
+
+def why_quiet(channel: Channel, now_ns: int) -> str:
+    """Why ``channel`` may bring nothing at ``now_ns``."""
+    try:
+        hours = hours_of(channel.venue, channel.symbol)
+    except ConfigError:
+        return "nobody has traded"
+    opens_ns = hours.next_open(now_ns)
+    if hours.is_open(now_ns) or opens_ns is None:
+        return "the market is open, but nobody has traded"
+    return f"the market is closed until {iso(opens_ns)[:16]}Z ({hours.name})"
