@@ -22,6 +22,8 @@ class Day:
         self._since_ns: int | None = None
         self._previous_close: str | None = None
         self._open: str | None = None
+        self._high: str | None = None
+        self._low: str | None = None
         self._range: Counter[str] = Counter()  # prices that count for high and low
         self._recent: deque[tuple[str | None, str]] = deque(maxlen=RECENT)
         self._volume = self._turnover = Decimal(0)
@@ -34,8 +36,11 @@ class Day:
         if "volume" not in trade.excluded:
             self._count(trade.price_text, trade.size_text, 1)
         if "range" not in trade.excluded:
-            self._open = self._open or trade.price_text
-            self._range[trade.price_text] += 1
+            price = trade.price_text
+            self._open = self._open or price
+            self._range[price] += 1
+            self._high = max(self._high or price, price, key=Decimal)
+            self._low = min(self._low or price, price, key=Decimal)
         if "last" not in trade.excluded:
             self._recent.append((trade.id, trade.price_text))
         return self._summary(ns)
@@ -48,6 +53,9 @@ class Day:
             self._range[old] -= 1
             if new is not None:
                 self._range[new] += 1
+            prices = [price for price, n in self._range.items() if n]
+            self._high = max(prices, key=Decimal, default=None)
+            self._low = min(prices, key=Decimal, default=None)
         if new is not None and amendment.size_text is not None:
             self._count(new, amendment.size_text, 1)
         kept = [(each, price) for each, price in self._recent if each != amendment.trade_id]
@@ -61,7 +69,7 @@ class Day:
         """A new day. The first one began before us, a later one is whole."""
         self._since_ns = now_ns if self._start_ns < 0 else None
         self._start_ns, self._previous_close = start_ns, self._last
-        self._open = None
+        self._open = self._high = self._low = None
         self._range.clear()
         self._recent.clear()
         self._volume = self._turnover = Decimal(0)
@@ -75,13 +83,12 @@ class Day:
         self._turnover += sign * Decimal(size) * Decimal(price)
 
     def _summary(self, venue_ns: int | None) -> Summary:
-        prices = [price for price, n in self._range.items() if n]
         return Summary(
             self._channel,
             venue_ns,
             self._open,
-            max(prices, key=Decimal, default=None),
-            min(prices, key=Decimal, default=None),
+            self._high,
+            self._low,
             self._last,
             self._previous_close,
             f"{self._volume:f}",
