@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -60,16 +61,24 @@ class Stream:
         stream.run()
 
     Every method may be called from any thread, from a handler and in a notebook, before and while the stream
-    runs. ``config`` is a Config or the path of a TOML file; ``retry`` says how to dial again, and how often.
+    runs. ``config`` is a Config or the path of a TOML file; ``retry`` says how to dial again, and how often;
+    everything is recorded into the directory ``store``, if one is given.
     Raises ConfigError for a source it cannot read; ``run`` and iteration raise ConnectError when every
     connection has been given up.
     """
 
-    def __init__(self, *sources: str, config: Config | str | None = None, retry: Retry | None = None) -> None:
+    def __init__(
+        self,
+        *sources: str,
+        config: Config | str | None = None,
+        retry: Retry | None = None,
+        store: str | Path | None = None,
+    ) -> None:
         self.dropped = 0  #: events that a queued handler or iterator was too slow for
         self.failures = 0  #: exceptions raised by handlers
         loaded = config if isinstance(config, Config) else load(config)
         self._config = loaded if retry is None else replace(loaded, retry=retry)
+        self._store = store
         self._gave_up: ConnectError | None = None
         self._channels = channels_of(sources)
         self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
@@ -264,6 +273,8 @@ class Stream:
         if self._app is not None:
             raise MisuseError("this stream runs already")
         app = App(self._config)
+        if self._store is not None:
+            app.record(self._store)
         app.bus.subscribe(None, self._dispatch)
         app.hub.want(self._channels)
         if self._pauses:

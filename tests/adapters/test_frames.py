@@ -21,6 +21,7 @@ from livetape.core.events import (
     Origin,
     Quote,
     Trade,
+    Why,
 )
 from livetape.core.instruments import Channel, Instrument
 
@@ -332,6 +333,7 @@ GEMINI: list[tuple[bytes, list[Message]]] = [
         b'"timestamp":1560976400428,"price":"9122.04","quantity":"0.0073173","side":"sell"}]}',
         [
             Ack("gemini:BTC-USD/trade"),
+            Ack("gemini:BTC-USD/auction"),
             BookUpdate(
                 "gemini:BTC-USD/book", None, True, [("9122.04", "0.00121425")], [("9122.07", "0.98942292")]
             ),
@@ -339,7 +341,11 @@ GEMINI: list[tuple[bytes, list[Message]]] = [
     ),
     (
         b'{"type":"l2_updates","symbol":"ZECLTC","changes":[],"auction_events":[]}',  # a quiet pair
-        [Ack("gemini:ZEC-LTC/trade"), BookUpdate("gemini:ZEC-LTC/book", None, True, [], [])],
+        [
+            Ack("gemini:ZEC-LTC/trade"),
+            Ack("gemini:ZEC-LTC/auction"),
+            BookUpdate("gemini:ZEC-LTC/book", None, True, [], []),
+        ],
     ),
     (
         b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","9121.9","0"]]}',
@@ -372,8 +378,10 @@ GEMINI: list[tuple[bytes, list[Message]]] = [
         ],
     ),
     (b'{"type":"heartbeat","timestamp":1624493666869}', [Heartbeat()]),
-    (b'{"type":"auction_open","symbol":"BTCUSD","auction_open_ms":1486591200000}', [Heartbeat()]),
-    (b'{"result":"error","reason":"NoValidTradingPairs"}', [Denied("NoValidTradingPairs")]),
+    (
+        b'{"result":"error","reason":"NoValidTradingPairs"}',
+        [Denied("NoValidTradingPairs", why=Why.SYMBOL)],
+    ),
 ]
 
 
@@ -404,7 +412,7 @@ def test_gemini_refuses_in_the_order_in_which_it_was_asked() -> None:
     gemini.decode(GEMINI[0][0])  # the first is answered
     [refusal] = gemini.decode(b'{"result":"error","reason":"NoValidTradingPairs"}')
     assert isinstance(refusal, Denied)
-    assert set(refusal.channels) == {"gemini:XYZ-USD/trade", "gemini:XYZ-USD/book"}
+    assert set(refusal.channels) == {f"gemini:XYZ-USD/{kind}" for kind in ("trade", "book", "auction")}
 
 
 # Gemini v1
@@ -439,8 +447,6 @@ GEMINI_V1: list[tuple[bytes, list[Message]]] = [
     ),
     (
         b'{"type":"update","eventId":7,"timestampms":1547759964051,"socket_sequence":3,"events":['
-        b'{"type":"auction_open","auction_open_ms":1486591200000,"auction_time_ms":1486674000000,'
-        b'"first_indicative_ms":1486673400000,"last_cancel_time_ms":1486673985000},'
         b'{"type":"trade","tid":8,"price":"1","amount":"2","makerSide":"auction"}]}',
         [Counter(3), Trade("gemini:BTC-USD/trade", 1547759964051 * MS, "1", "2", None, "8")],
     ),
@@ -448,7 +454,7 @@ GEMINI_V1: list[tuple[bytes, list[Message]]] = [
     (b'{"type":"heartbeat","socket_sequence":5}', [Counter(5), Heartbeat()]),
     (
         b'{"result":"error","reason":"InvalidSymbol","message":"no such thing"}',
-        [Denied("InvalidSymbol no such thing")],
+        [Denied("InvalidSymbol no such thing", why=Why.SYMBOL)],
     ),
 ]
 
@@ -524,8 +530,8 @@ def test_under_top_of_book_a_new_best_level_drops_the_old_one() -> None:
 )
 def test_a_venue_lists_its_instruments(venue: str, body: bytes, listed: list[Instrument]) -> None:
     adapter = find(venue)()
-    assert adapter.symbols_path() is not None
-    assert adapter.parse_symbols(body) == listed
+    [path] = adapter.symbols_paths()
+    assert adapter.parse_symbols(path, body) == listed
 
 
 # What must be refused

@@ -6,14 +6,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 from livetape import dialects
 from livetape.adapters import find
+from livetape.core.adapter import NOBODY
 from livetape.core.book import Side
+from livetape.core.credentials import Credentials
 from livetape.core.decimals import Level
-from livetape.core.dialect import Action, Dialect, Pushed
+from livetape.core.dialect import Action, Call, Dialect, House, Pushed
 from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
 from livetape.core.instruments import Channel
 from livetape.core.session import Close, Fetch, Send, Session
 from livetape.core.times import SECOND
-from livetape.simulator.market import LISTINGS, Market
+from livetape.simulator.listings import LISTINGS
+from livetape.simulator.market import Market
 
 START_NS = 1_790_000_000 * SECOND
 FOREVER = START_NS + 10**9 * SECOND
@@ -52,10 +55,17 @@ class Pair:
     """One client of ``market``. ``lose`` says which of the frames to the client are lost on the way."""
 
     def __init__(
-        self, market: Market, dialect: type[Dialect], api: str = "", options: dict[str, object] | None = None
+        self,
+        market: Market,
+        dialect: type[Dialect],
+        api: str = "",
+        options: dict[str, object] | None = None,
+        *,
+        house: House | None = None,
+        key: Credentials = NOBODY,
     ) -> None:
-        self.market, self.dialect = market, dialect(market)
-        self.adapter = find(self.dialect.venue, api)(options)
+        self.market, self.dialect = market, dialect(market, house)
+        self.adapter = find(self.dialect.venue, api)(options, key)
         self.events: list[MarketEvent] = []
         self.session = Session(self.adapter, publish=self.events.append)
         self.lose: Callable[[bytes], bool] = lambda frame: False
@@ -69,7 +79,9 @@ class Pair:
         self.session.want(map(Channel.parse, channels), self.ns)
         upstream = [state.channel for state in self.session.channels.values() if not state.derived]
         url = urlsplit(self.adapter.endpoint(self.adapter.ws_url, upstream))
-        greeting = self.dialect.open(url.path, dict(parse_qsl(url.query)), self.ns)
+        headers = {name.lower(): value for name, value in self.adapter.ws_headers().items()}
+        call = Call(url.path, dict(parse_qsl(url.query)), headers)
+        greeting = self.dialect.open(call, self.ns)
         self.session.connected(self.ns)
         self.send(greeting)
 

@@ -4,15 +4,18 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json
 
+from livetape.adapters import find
 from livetape.adapters.gemini import L2, Beat, Gemini, Print, Request, Subscription
-from livetape.core.dialect import Answer
-from livetape.core.events import Bar, Trade, Trust
+from livetape.core.dialect import Answer, Call, House
+from livetape.core.events import Auction, Bar, Trade, Trust, Why
+from livetape.core.instruments import interval_ns
 from livetape.core.times import MILLISECOND, SECOND
 from livetape.dialects.gemini import GeminiDialect
 from livetape.simulator.market import Market
@@ -164,6 +167,8 @@ def test_nothing_is_acknowledged() -> None:
         (b'{"type":"subscribe"}', "InvalidJson"),
         (b'{"type":"dance","subscriptions":[{"name":"l2","symbols":["BTCUSD"]}]}', "InvalidJson"),
         (subscribe("BTCUSD", name="l3"), "InvalidJson"),
+        (subscribe("BTCUSD", name="mark_price"), "NoValidTradingPairs"),
+        (subscribe("BTCUSD", name="funding_amount"), "NoValidTradingPairs"),
         (subscribe("btcusd"), "NoValidTradingPairs"),
         (subscribe("XXXYYY"), "NoValidTradingPairs"),
         (subscribe("BTC-USD"), "NoValidTradingPairs"),
@@ -174,11 +179,13 @@ def test_a_bad_request_is_refused(frame: bytes, reason: str) -> None:
     assert ask(frame) == [{"result": "error", "reason": reason}]
 
 
-def test_a_client_that_wants_an_unknown_symbol_is_told_so() -> None:
-    pair = client("gemini:XXX-YYY/book")
-    assert {(status.channel, status.detail) for status in pair.denied} == {
-        ("gemini:XXX-YYY/book", "NoValidTradingPairs")
+@pytest.mark.parametrize("channel", ["gemini:XXX-YYY/book", "gemini:BTC-USD/mark"])
+def test_a_client_that_wants_an_unknown_symbol_is_told_so(channel: str) -> None:
+    pair = client("gemini:ETH-USD/book", channel)
+    assert {(status.channel, status.detail, status.why) for status in pair.denied} == {
+        (channel, "NoValidTradingPairs", Why.SYMBOL)
     }
+    assert pair.book("ETH-USD") == pair.truth("ETH-USD")
 
 
 RECORDED: list[tuple[bytes, type]] = [
@@ -234,34 +241,79 @@ def candle(trades: list[Trade]) -> tuple[Decimal, ...]:
     return prices[0], max(prices), min(prices), prices[-1], volume
 
 
-@pytest.mark.parametrize(("interval", "length_s"), [("1m", 60), ("5m", 300), ("1d", 86_400)])
-def test_candles_are_those_of_the_prints(interval: str, length_s: int) -> None:
+@pytest.mark.parametrize("interval", ["1m", "5m", "15m", "30m", "1h", "6h", "1d"])
+def test_candles_are_those_of_the_market(interval: str) -> None:
     pair = Pair(market("gemini", symbols=("BTC-USD",), aged=3_000), GeminiDialect)
-    known = list(pair.market.trades("BTC-USD", 1_000))
     pair.connect(f"gemini:BTC-USD/bar.{interval}")
-    list(pair.run(6_000))
-    known += pair.prints
-    assert len(known) > 1_500  # more than the market remembers
-    by_start: dict[int, list[Trade]] = {}
-    for trade in known:
-        assert trade.venue_ns is not None
-        by_start.setdefault(trade.venue_ns // (length_s * SECOND) * length_s * SECOND, []).append(trade)
+    list(pair.run(3_000))
     told = {bar.start_ns: bar for bar in pair.data if isinstance(bar, Bar)}
-    assert told.keys() == by_start.keys()
-    for start_ns, bar in told.items():
-        numbers = (bar.open_text, bar.high_text, bar.low_text, bar.close_text, bar.volume_text)
-        assert tuple(map(Decimal, numbers)) == candle(by_start[start_ns])
+    known = pair.market.bars("BTC-USD", interval_ns(interval), min(told), pair.ns + 1)
+    assert [numbers(bar) for bar in sorted(told.values(), key=lambda bar: bar.start_ns)] == [
+        numbers(bar) for bar in known
+    ]
+    assert len(told) > 20 or interval == "1d"
     pair.assert_whole()
+
+
+def numbers(bar: Bar) -> tuple[object, ...]:
+    texts = (bar.open_text, bar.high_text, bar.low_text, bar.close_text, bar.volume_text)
+    return bar.start_ns, *map(Decimal, texts)
+
+
+def test_candles_are_those_of_the_prints() -> None:
+    pair = client("gemini:BTC-USD/bar.1m", "gemini:BTC-USD/trade")
+    list(pair.run(12_000))
+    by_start: dict[int, list[Trade]] = {}
+    for trade in pair.trades("BTC-USD"):
+        assert trade.venue_ns is not None
+        by_start.setdefault(trade.venue_ns // (60 * SECOND) * 60 * SECOND, []).append(trade)
+    told = {bar.start_ns: bar for bar in pair.data if isinstance(bar, Bar)}
+    later = sorted(by_start)[1:]  # the first minute had begun before
+    assert len(later) > 1
+    for start_ns in later:
+        assert numbers(told[start_ns])[1:] == candle(by_start[start_ns])
 
 
 def test_the_first_candles_come_newest_first_and_the_rest_one_by_one() -> None:
     pair = client("gemini:BTC-USD/bar.1m", aged=8_000)
     list(pair.run(2_000))
     first, *rest = [json.decode(frame)["changes"] for frame in pair.to_client]
-    assert len(first) > 2
+    assert len(first) > 1_000
     assert first == sorted(first, reverse=True)
     assert {len(rows) for rows in rest} == {1}
     assert json.decode(pair.to_client[0])["type"] == "candles_1m_updates"
+
+
+def test_after_unsubscribing_candles_cease() -> None:
+    pair = client("gemini:BTC-USD/bar.1m", "gemini:BTC-USD/bar.5m")
+    pair.drop("gemini:BTC-USD/bar.1m")
+    before = len(pair.to_client)
+    list(pair.run(500))
+    assert {json.decode(frame)["type"] for frame in pair.to_client[before:]} == {"candles_5m_updates"}
+
+
+# Auctions
+
+
+def test_an_auction_opens_is_indicated_and_has_its_result_with_its_fill() -> None:
+    pair = Pair(market("gemini"), GeminiDialect, house=House({"auction": "8"}))
+    channels = [f"gemini:{symbol}/{kind}" for symbol in SYMBOLS[:2] for kind in ("auction", "trade", "book")]
+    pair.connect(*channels)
+    while pair.ns < START_NS + 18 * SECOND:
+        list(pair.run(1))
+    cycle = [("open", None), ("indicative", False), ("indicative", True), ("result", True)]
+    for symbol in SYMBOLS[:2]:
+        told = [event for event in pair.events if isinstance(event, Auction) and event.symbol == symbol]
+        states = [(event.state, event.success) for event in told]
+        opened = states.index(cycle[0])
+        assert states[opened : opened + 4] == cycle
+        result = told[opened + 3]
+        assert told[opened].auction_ns == result.venue_ns
+        fills = [t for t in pair.trades(symbol) if t.side is None]
+        assert (result.price_text, result.size_text, result.id) in [
+            (fill.price_text, fill.size_text, fill.id) for fill in fills
+        ]
+    pair.assert_whole()
 
 
 # Anything
@@ -305,20 +357,25 @@ def answers_are_understood(frame: bytes) -> None:
 
 
 def get(source: Market, path: str, **query: str) -> Answer:
-    answer = GeminiDialect.answer(source, path, query)
+    answer = GeminiDialect.answer(source, House(), Call(path, query), source.now_ns)
     assert answer is not None
     return answer
+
+
+def said(source: Market, path: str, **query: str) -> Any:
+    answer = get(source, path, **query)
+    assert answer.status == 200, answer.body
+    return json.decode(answer.body)
 
 
 def test_the_symbols_are_those_of_the_market() -> None:
     answer = get(market("gemini", symbols=SYMBOLS), "/v1/symbols")
     assert json.decode(answer.body)[:2] == ["btcusd", "ethusd"]
-    assert [i.symbol for i in Gemini().parse_symbols(answer.body)] == list(SYMBOLS)
+    assert [i.symbol for i in Gemini().parse_symbols("/", answer.body)] == list(SYMBOLS)
 
 
 def test_the_details_of_a_symbol_name_its_steps() -> None:
-    answer = get(market("gemini"), "/v1/symbols/details/ethusd")
-    assert json.decode(answer.body) == {
+    assert said(market("gemini"), "/v1/symbols/details/ethusd") == {
         "symbol": "ETHUSD",
         "base_currency": "ETH",
         "quote_currency": "USD",
@@ -328,6 +385,8 @@ def test_the_details_of_a_symbol_name_its_steps() -> None:
         "status": "open",
         "wrap_enabled": False,
         "product_type": "spot",
+        "contract_type": "vanilla",
+        "contract_price_currency": "USD",
     }
 
 
@@ -339,17 +398,19 @@ def test_the_details_of_a_symbol_name_its_steps() -> None:
         ({"limit_bids": "3", "limit_asks": "1"}, 3, 1),
         ({"limit_bids": "0", "limit_asks": "0"}, None, None),
         ({"limit_bids": "²", "limit_asks": "-1"}, 50, 50),
+        ({"limit_bids": "9" * 18}, None, 50),
         ({"limit_bids": "9" * 5_000}, 50, 50),
     ],
 )
 def test_the_book_is_that_of_the_market(query: dict[str, str], bids: int | None, asks: int | None) -> None:
     source = market("gemini", aged=1_000)
-    said = json.decode(get(source, "/v1/book/btcusd", **query).body)
+    told = said(source, "/v1/book/btcusd", **query)
     book = source.book("BTC-USD")
     assert book is not None
     for name, side, n in (("bids", book.bids, bids), ("asks", book.asks, asks)):
-        told = [(level["price"], level["amount"]) for level in said[name]]
-        assert told == side.top(len(side) if n is None else n)
+        assert all(level.keys() == {"price", "amount", "timestamp"} for level in told[name])
+        levels = [(level["price"], level["amount"]) for level in told[name]]
+        assert levels == side.top(len(side) if n is None else n)
 
 
 @pytest.mark.parametrize(
@@ -357,27 +418,117 @@ def test_the_book_is_that_of_the_market(query: dict[str, str], bids: int | None,
 )
 def test_the_trades_are_the_last_ones_newest_first(query: dict[str, str], n: int) -> None:
     source = market("gemini", aged=12_000)
-    said = json.decode(get(source, "/v1/trades/BTCUSD", **query).body)
+    told = said(source, "/v1/trades/BTCUSD", **query)
     last = source.trades("BTC-USD", n)[::-1]
     assert len(last) == n
-    assert [(t["tid"], t["price"], t["amount"], t["type"]) for t in said] == [
+    assert [(t["tid"], t["price"], t["amount"], t["type"]) for t in told] == [
         (t.number, t.price_text, t.size_text, t.side) for t in last
     ]
-    assert all(t["timestamp"] == t["timestampms"] // 1_000 for t in said)
+    assert all(t["timestamp"] == t["timestampms"] // 1_000 for t in told)
+    assert all(t["exchange"] == "gemini" for t in told)
 
 
-def test_an_unknown_symbol_is_refused() -> None:
+def test_the_trades_since_one_can_be_paged_through() -> None:
+    source = market("gemini", aged=3_000)
+    known = [trade.number for trade in source.trades("BTC-USD", 1_000)]
+    seen: list[int] = []
+    while page := said(source, "/v1/trades/btcusd", since_tid=str(seen[-1] if seen else 0)):
+        assert len(page) <= 50
+        seen += [trade["tid"] for trade in reversed(page)]
+    assert len(known) > 100
+    assert seen == known
+
+
+@pytest.mark.parametrize("unit_ns", [MILLISECOND, SECOND])
+def test_the_trades_since_a_time_begin_with_it(unit_ns: int) -> None:
+    source = market("gemini", aged=3_000)
+    middle = source.trades("BTC-USD", 40)[0].venue_ns
+    assert middle is not None
+    since = middle // unit_ns
+    told = said(source, "/v1/trades/btcusd", since=str(since), limit_trades="500")
+    known = source.trades_between("BTC-USD", since * unit_ns, source.now_ns + 1)
+    assert [trade["tid"] for trade in reversed(told)] == [trade.number for trade in known]
+
+
+def test_the_tickers_agree_with_the_book_and_the_bars() -> None:
+    source = market("gemini", aged=3_000)
+    bars = source.bars("BTC-USD", 3_600 * SECOND, source.now_ns - 86_400 * SECOND, source.now_ns)
+    book = source.book("BTC-USD")
+    assert book is not None
+    bid, ask = book.bids.top(1)[0][0], book.asks.top(1)[0][0]
+    last = source.trades("BTC-USD", 1)[0].price_text
+    v1, v2 = said(source, "/v1/pubticker/btcusd"), said(source, "/v2/ticker/BTCUSD")
+    assert (v1["bid"], v1["ask"], v1["last"]) == (v2["bid"], v2["ask"], v2["close"]) == (bid, ask, last)
+    assert v1["volume"].keys() == {"BTC", "USD", "timestamp"}
+    assert Decimal(v1["volume"]["BTC"]) == sum(Decimal(bar.volume_text) for bar in bars)
+    low, high = min(bar.low_text for bar in bars), max(bar.high_text for bar in bars)
+    mean = Decimal(v1["volume"]["USD"]) / Decimal(v1["volume"]["BTC"])
+    assert Decimal(v2["low"]) <= mean <= Decimal(v2["high"])
+    assert (v2["low"], v2["high"]) == (low, high)  # all have as many digits
+    assert v2["changes"] == [bar.close_text for bar in reversed(bars)][:24]
+    [price] = [each for each in said(source, "/v1/pricefeed") if each["pair"] == "BTCUSD"]
+    change = (Decimal(last) / Decimal(v2["open"]) - 1) * 100
+    assert (price["price"], price["percentChange24h"]) == (last, f"{change:.2f}")
+
+
+@pytest.mark.parametrize(
+    ("name", "interval"),
+    [
+        ("1m", "1m"),
+        ("5m", "5m"),
+        ("15m", "15m"),
+        ("30m", "30m"),
+        ("1hr", "1h"),
+        ("6hr", "6h"),
+        ("1day", "1d"),
+    ],
+)
+def test_the_candles_are_those_of_the_stream(name: str, interval: str) -> None:
+    pair = client("gemini:ETH-USD/book", f"gemini:ETH-USD/bar.{interval}", aged=2_000)
+    told = said(pair.market, f"/v2/candles/ethusd/{name}")
+    [streamed] = [f for frame in pair.to_client if (f := json.decode(frame))["type"].startswith("candles_")]
+    assert told == streamed["changes"]
+    assert all(len(row) == 6 for row in told)
+
+
+def failed(source: Market, path: str) -> tuple[int, str, str]:
+    answer = get(source, path)
+    told = json.decode(answer.body)
+    assert told.pop("result") == "error"
+    return answer.status, told.pop("reason"), told.pop("message")
+
+
+def test_what_is_not_there_is_refused_as_the_venue_does() -> None:
     source = market("gemini")
-    for path in ("/v1/symbols/details/x", "/v1/trades/x"):
-        answer = get(source, path)
-        assert (answer.status, json.decode(answer.body)) == (
-            400,
-            {"result": "error", "reason": "InvalidSymbol", "message": "Received unsupported symbol 'x'"},
-        )
-    answer = get(source, "/v1/book/NOSUCHPERP")
+    unsupported = (400, "InvalidSymbol", "Received unsupported symbol 'x'")
+    for path in (
+        "/v1/symbols/details/x",
+        "/v1/trades/x",
+        "/v1/pubticker/x",
+        "/v2/ticker/x",
+        "/v2/candles/x/1m",
+    ):
+        assert failed(source, path) == unsupported
     message = "Supplied value 'NOSUCHPERP' is not a valid symbol"
-    assert (answer.status, json.decode(answer.body)) == (
-        400,
-        {"result": "error", "reason": "Bad Request", "message": message},
-    )
-    assert GeminiDialect.answer(source, "/v1/nothing", {}) is None
+    assert failed(source, "/v1/book/NOSUCHPERP") == (400, "Bad Request", message)
+    assert failed(source, "/v2/candles/btcusd/2m")[:2] == (400, "Bad Request")
+    for path in ("/v1/nothing", "/v1/book/btcusd/x", "/", "/v2/candles/btcusd"):
+        assert failed(source, path)[:2] == (404, "EndpointNotFound")
+
+
+def test_the_price_is_asked_where_the_venue_has_it() -> None:
+    source = market("gemini", aged=100)
+    for api in ("", "v1", "v3"):
+        path = find("gemini", api)().price_path("BTC-USD")
+        assert path is not None
+        url = urlsplit(path)
+        told = said(source, url.path, **dict(parse_qsl(url.query)))
+        assert [len(told[side]) for side in ("bids", "asks")] == [1, 1]
+
+
+@given(
+    st.text(max_size=20), st.dictionaries(st.sampled_from(["since", "since_tid", "limit_trades"]), st.text())
+)
+def test_any_path_is_answered(rest: str, query: dict[str, str]) -> None:
+    for path in ("/", "/v1/trades/", "/v1/trades/btcusd", "/v2/candles/btcusd/", "/v1/pubticker/"):
+        json.decode(get(QUIET, path + rest, **query).body)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from livetape.adapters.gemini_v1 import PARAMETERS, Beat, GeminiV1, Update
-from livetape.core.dialect import Refused
-from livetape.core.events import Trust
-from livetape.core.times import MILLISECOND
+from livetape.core.dialect import Answer, Call, Hangup, House
+from livetape.core.events import Auction, BookUpdate, Counter, Denied, Status, Trade, Trust, Why
+from livetape.core.instruments import Channel
+from livetape.core.times import MILLISECOND, SECOND
 from livetape.dialects.gemini_v1 import GeminiV1Dialect
 
 from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, facts, levels, market
@@ -122,7 +123,7 @@ def test_a_lost_frame_is_noticed_by_the_number_of_the_next() -> None:
 def frames(query: dict[str, str], n: int = 60) -> Iterator[bytes]:
     source = market("gemini", symbols=BTC, aged=200)
     dialect = GeminiV1Dialect(source)
-    yield dialect.open(PATH, query, START_NS)[0].frame
+    yield dialect.open(Call(PATH, query), START_NS)[0].frame
     for i, action in enumerate(actions(source, n)):
         yield from (pushed.frame for pushed in dialect.push(action, {}))
         if i % 7 == 0:
@@ -135,7 +136,7 @@ def test_every_query_filters_as_the_reference_says() -> None:
     for values in product((None, "true", "false"), repeat=len(PARAMETERS)):
         query = {name: value for name, value in zip(PARAMETERS, values, strict=True) if value is not None}
         dialect = GeminiV1Dialect(source)
-        [first] = dialect.open(PATH, query, START_NS)
+        [first] = dialect.open(Call(PATH, query), START_NS)
         clients.append((query, dialect, [(json.decode(first.frame), first.channels)]))
     actions_done = 0
     for action in actions(source, 40):
@@ -175,7 +176,7 @@ SIDE = {"bids": "bid", "offers": "ask"}
 
 def test_the_first_frame_has_the_whole_book_and_no_time() -> None:
     source = market("gemini", symbols=BTC)
-    [first] = GeminiV1Dialect(source).open(PATH, {}, START_NS)
+    [first] = GeminiV1Dialect(source).open(Call(PATH, {}), START_NS)
     said = json.decode(first.frame)
     assert list(said) == ["type", "eventId", "socket_sequence", "events"]
     book = source.book("BTC-USD")
@@ -199,7 +200,7 @@ def test_later_frames_have_their_time_and_trades_before_changes() -> None:
 def test_the_maker_of_a_trade_is_not_its_aggressor() -> None:
     source = market("gemini", symbols=BTC)
     dialect = GeminiV1Dialect(source)
-    dialect.open(PATH, {}, START_NS)
+    dialect.open(Call(PATH, {}), START_NS)
     makers = set()
     for action in actions(source, 500):
         for pushed in dialect.push(action, {}):
@@ -252,19 +253,47 @@ def test_a_recorded_frame_says_the_same_when_it_is_encoded_again(frame: bytes, k
 def test_a_symbol_may_be_written_in_any_case(native: str, slash: str) -> None:
     path = f"/v1/marketdata/{native}{slash}"
     assert GeminiV1Dialect.path.fullmatch(path)
-    [first] = GeminiV1Dialect(market("gemini")).open(path, {}, START_NS)
+    [first] = GeminiV1Dialect(market("gemini")).open(Call(path, {}), START_NS)
     assert first.channels == ("gemini:BTC-USD/book",)
 
 
-def test_an_unknown_symbol_is_refused() -> None:
-    with pytest.raises(Refused) as refused:
-        GeminiV1Dialect(market("gemini")).open("/v1/marketdata/xxxyyy", {}, START_NS)
-    answer = refused.value.answer
+UNKNOWN = [
+    Call("/v1/marketdata/xxxyyy"),
+    Call("/v1/multimarketdata", {"symbols": "btcusd,xxxyyy"}),
+    Call("/v1/multimarketdata", {"symbols": "xxxyyy"}),
+]
+
+
+def refused(call: Call) -> Answer:
+    answer = GeminiV1Dialect(market("gemini")).refusal(call, START_NS)
+    assert answer is not None
+    return answer
+
+
+@pytest.mark.parametrize("call", UNKNOWN, ids=str)
+def test_an_unknown_symbol_is_refused(call: Call) -> None:
+    answer = refused(call)
     assert answer.status == 400
     message = "Received unsupported symbol 'xxxyyy'"
     assert json.decode(answer.body) == {"result": "error", "reason": "InvalidSymbol", "message": message}
-    [denied] = GeminiV1().decode(answer.body)
-    assert message in getattr(denied, "reason", "")
+    assert GeminiV1().decode(answer.body) == [Denied(f"InvalidSymbol {message}", why=Why.SYMBOL)]
+
+
+@pytest.mark.parametrize("call", UNKNOWN, ids=str)
+def test_or_is_let_in_to_hear_so(call: Call) -> None:
+    dialect = GeminiV1Dialect(market("gemini"), House({"unknown-symbol": "frame"}))
+    assert dialect.refusal(call, START_NS) is None
+    [pushed] = dialect.open(call, START_NS)
+    assert pushed.frame == refused(call).body
+    assert dialect.leaving == Hangup(1000)
+
+
+def test_a_client_of_an_unknown_symbol_hears_that_it_is_one() -> None:
+    source, house = market("gemini"), House({"unknown-symbol": "frame"})
+    pair = Pair(source, GeminiV1Dialect, api="v1", house=house)
+    pair.connect("gemini:XXX-YYY/book")
+    [denied] = pair.denied
+    assert (denied.channel, denied.why) == ("gemini:XXX-YYY/book", Why.SYMBOL)
 
 
 def test_a_client_sees_only_its_own_symbol() -> None:
@@ -284,12 +313,123 @@ QUIET = market("gemini")
 
 @given(
     st.text(max_size=20),
-    st.dictionaries(st.sampled_from(PARAMETERS) | st.text(max_size=5), st.text(max_size=5)),
+    st.dictionaries(st.sampled_from((*PARAMETERS, "symbols")) | st.text(max_size=5), st.text(max_size=5)),
+    st.sampled_from(["/v1/marketdata/", "/v1/multimarketdata"]),
 )
-def test_any_address_is_served_or_refused(symbol: str, query: dict[str, str]) -> None:
-    try:
-        [first] = GeminiV1Dialect(QUIET).open(f"/v1/marketdata/{symbol}", query, START_NS)
-    except Refused as refused:
-        assert refused.answer.status == 400
+def test_any_address_is_served_or_refused(symbol: str, query: dict[str, str], path: str) -> None:
+    call, dialect = Call(path + symbol, query), GeminiV1Dialect(QUIET)
+    if (answer := dialect.refusal(call, START_NS)) is not None:
+        assert answer.status == 400
     else:
+        [first] = dialect.open(call, START_NS)
         assert isinstance(GeminiV1().decode(first.frame), list)
+
+
+# Several symbols on one socket
+
+
+def together(*channels: str, seed: int = 7, **options: object) -> Pair:
+    pair = Pair(market("gemini", seed=seed), GeminiV1Dialect, "v1", {"max_symbols": 9, **options})
+    pair.connect(*channels)
+    return pair
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10**6),
+    symbols=st.sets(st.sampled_from(SYMBOLS[:3]), min_size=1),
+    beats=st.sets(st.integers(0, 199)),
+    top_only=st.booleans(),
+)
+def test_several_symbols_share_a_socket_and_its_numbers(
+    seed: int, symbols: set[str], beats: set[int], top_only: bool
+) -> None:
+    channels = [f"gemini:{symbol}/{kind}" for symbol in sorted(symbols) for kind in ("book", "trade")]
+    pair = together(*channels, seed=seed, top_of_book=top_only)
+    for n, _ in enumerate(pair.run(200)):
+        if n in beats:
+            pair.beat()
+        for symbol in symbols:
+            assert pair.book(symbol) == pair.truth(symbol, 1 if top_only else None)
+    said = [json.decode(frame) for frame in pair.to_client]
+    assert [frame["socket_sequence"] for frame in said] == list(range(len(said)))
+    events = [event for frame in said for event in frame.get("events", ())]
+    assert {event["symbol"] for event in events} == {symbol.replace("-", "") for symbol in symbols}
+    printed = [facts(t, MILLISECOND) for t in pair.prints if t.symbol in symbols]
+    assert [facts(event, MILLISECOND) for event in pair.data if isinstance(event, Trade)] == printed
+    assert {event.trust for event in pair.data} == {Trust.VERIFIED}
+    pair.assert_whole()
+
+
+def test_a_lost_frame_of_one_symbol_is_noticed_in_all() -> None:
+    pair = together("gemini:BTC-USD/book", "gemini:ETH-USD/book")
+    pair.lose = LoseFirst(b"ETHUSD")
+    with pytest.raises(AssertionError, match=r"frame \d+ was followed by"):
+        list(pair.run(100))
+    assert {gap.symbol for gap in pair.gaps} == {"BTC-USD", "ETH-USD"}
+
+
+def test_a_book_that_comes_after_the_first_frame_begins_with_it() -> None:
+    adapter = GeminiV1({"max_symbols": 2})
+    wanted = [Channel("gemini", symbol, "book") for symbol in ("BTC-USD", "ETH-USD")]
+    adapter.subscribe(wanted)
+    frame = (
+        b'{"type":"update","eventId":1,"socket_sequence":%d,"events":[{"type":"change","symbol":"%b",'
+        b'"side":"bid","price":"9","remaining":"1","reason":"initial","delta":"1"}]}'
+    )
+    for n, (channel, native) in enumerate(zip(wanted, (b"BTCUSD", b"ETHUSD"), strict=True)):
+        assert adapter.decode(frame % (n, native)) == [
+            Counter(n),
+            BookUpdate(str(channel), None, True, [("9", "1")], []),
+        ]
+
+
+def test_the_address_of_several_symbols_names_them_all() -> None:
+    wanted = [Channel.parse(f"gemini:{name}") for name in ("BTC-USD/book", "BTC-USD/trade", "ETH-USD/book")]
+    url = GeminiV1({"max_symbols": 2}).endpoint(GeminiV1.ws_url, wanted)
+    assert url == (
+        "wss://api.gemini.com/v1/multimarketdata?symbols=btcusd,ethusd"
+        "&heartbeat=true&bids=true&offers=true&trades=true"
+    )
+    assert GeminiV1().endpoint(GeminiV1.ws_url, wanted[:1]).startswith(f"{GeminiV1.ws_url}/btcusd?")
+
+
+# Auctions
+
+
+def test_an_auction_opens_is_indicated_and_has_its_result_with_its_fill() -> None:
+    source = market("gemini", symbols=BTC)
+    pair = Pair(source, GeminiV1Dialect, "v1", house=House({"auction": "8"}))
+    pair.connect("gemini:BTC-USD/auction", "gemini:BTC-USD/trade")
+    while pair.ns < START_NS + 18 * SECOND:
+        list(pair.run(1))
+    told = [event for event in pair.events if isinstance(event, Auction)]
+    states = [(event.state, event.success) for event in told]
+    cycle = [("open", None), ("indicative", False), ("indicative", True), ("result", True)]
+    assert "".join(map(str, cycle)) in "".join(map(str, states))
+    opened = states.index(cycle[0])
+    result = told[opened + 3]
+    assert told[opened].auction_ns == result.venue_ns
+    assert told[opened + 1].price_text is None
+    fills = [event for event in pair.trades("BTC-USD") if event.side is None]
+    assert (result.price_text, result.size_text, result.id) in [
+        (fill.price_text, fill.size_text, fill.id) for fill in fills
+    ]
+    assert {event.trust for event in told} == {Trust.VERIFIED}
+    for frame in map(json.decode, pair.to_client):
+        if any(event["type"] == "auction_result" for event in frame["events"]):
+            assert frame["events"][1]["makerSide"] == "auction"
+    pair.said = [channel for channel in pair.said if channel in pair.session.channels]
+    pair.assert_whole()
+
+
+def test_no_auction_is_held_unless_asked_for() -> None:
+    pair = client("gemini:BTC-USD/auction")
+    list(pair.run(500))
+    assert [event for event in pair.events if isinstance(event, Auction)] == []
+    assert [
+        e.state for e in pair.events if isinstance(e, Status) and e.channel == "gemini:BTC-USD/auction"
+    ] == [
+        Trust.RESYNCING,
+        Trust.VERIFIED,
+    ]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from livetape.adapters.kraken import DEPTHS, BookFrame, Kraken
+from livetape.core.dialect import Call, House
 from livetape.core.events import Quote, Trust
 from livetape.dialects.kraken import KrakenDialect
 
@@ -215,7 +216,7 @@ def test_requests_are_answered_as_the_venue_did(request_: bytes, answer: bytes) 
 
 
 def test_the_greeting_is_the_venues() -> None:
-    [greeting] = KrakenDialect(market("kraken")).open("/v2", {}, START_NS)
+    [greeting] = KrakenDialect(market("kraken")).open(Call("/v2", {}), START_NS)
     assert timeless(greeting.frame) == timeless(GREETING)
     assert json.decode(greeting.frame)["data"][0]["connection_id"] > 2**53
 
@@ -364,9 +365,9 @@ def answers_are_understood(frame: bytes) -> None:
 
 def test_the_pairs_are_those_of_the_market() -> None:
     source = market("kraken", symbols=SYMBOLS)
-    answer = KrakenDialect.answer(source, "/0/public/AssetPairs", {})
+    answer = KrakenDialect.answer(source, House(), Call("/0/public/AssetPairs", {}), START_NS)
     assert answer is not None
-    listed = Kraken().parse_symbols(answer.body)
+    listed = Kraken().parse_symbols("/", answer.body)
     told = [(i.symbol, i.price_step, i.size_step) for i in source.instruments()]
     assert [(i.symbol, i.price_step, i.size_step) for i in listed] == told
     assert {i.native for i in listed} >= {"XBT/USD", "XDG/USD", "ETH/XBT"}
@@ -376,9 +377,8 @@ def test_the_pairs_are_those_of_the_market() -> None:
 @pytest.mark.parametrize(("count", "n"), [("", 100), ("5", 5), ("500", 500), ("x", 100), ("²", 100)])
 def test_depth_is_the_book_of_the_market(pair: str, count: str, n: int) -> None:
     source = market("kraken", aged=1_000)
-    answer = KrakenDialect.answer(
-        source, "/0/public/Depth", {"pair": pair} | ({"count": count} if count else {})
-    )
+    query = {"pair": pair} | ({"count": count} if count else {})
+    answer = KrakenDialect.answer(source, House(), Call("/0/public/Depth", query), START_NS)
     assert answer is not None
     said = json.decode(answer.body)
     assert (answer.status, said["error"], list(said["result"])) == (200, [], ["XBTUSD"])
@@ -390,9 +390,9 @@ def test_depth_is_the_book_of_the_market(pair: str, count: str, n: int) -> None:
 
 def test_rest_has_nothing_else() -> None:
     source = market("kraken")
-    assert KrakenDialect.answer(source, "/0/public/Nothing", {}) is None
+    assert KrakenDialect.answer(source, House(), Call("/0/public/Nothing", {}), START_NS) is None
     for query in ({}, {"pair": "NOPE"}):
-        answer = KrakenDialect.answer(source, "/0/public/Depth", query)
+        answer = KrakenDialect.answer(source, House(), Call("/0/public/Depth", query), START_NS)
         assert answer is not None
         assert json.decode(answer.body) == {"error": ["EQuery:Unknown asset pair"]}
 

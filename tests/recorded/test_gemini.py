@@ -1,12 +1,17 @@
-"""Gemini v2 offers no proof, but its books must never cross; Gemini v1 counts its frames."""
+"""Gemini v2 offers no proof, but its books must never cross; v1 counts frames, the new API chains updates."""
 
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import json
 
 from livetape.adapters.gemini import Gemini
 from livetape.adapters.gemini_v1 import GeminiV1
-from livetape.core.events import BookUpdate, Gap, MarketEvent, Quote, Trade, Trust
+from livetape.adapters.gemini_v3 import BookTicker, Depth, GeminiV3, Print
+from livetape.core.events import BookUpdate, Gap, Heartbeat, MarketEvent, Quote, Trade, Trust
 from livetape.core.instruments import Channel
 from livetape.core.session import Close, Session
 
@@ -101,3 +106,67 @@ def test_a_repeated_frame_of_the_article_changes_nothing(article: list[bytes]) -
     [update] = [e for e in session.receive(article[3], SECOND) if isinstance(e, BookUpdate)]
     assert update.book.top(5) == ([(20345.47, 0.02943161)], [(20346.56, 0.48)])
     assert session.channels["gemini:BTC-USD/book"].trust is Trust.VERIFIED
+
+
+def samples(recordings: Path, of: str) -> list[bytes]:
+    """The frames that a collector keeps as samples; ``of`` is in the name it gives them."""
+    lines = (recordings / "format_samples" / "tardis_gemini_v2_and_v3.jsonl").read_bytes().splitlines()
+    said: list[dict[str, Any]] = [json.decode(line) for line in lines]
+    return [json.encode(each["message"]) for each in said if of in each["test"]]
+
+
+def test_every_sample_of_the_new_api_is_understood(recordings: Path) -> None:
+    adapter, kinds = GeminiV3(), Counter[type]()
+    for frame in samples(recordings, "v3"):
+        [message] = adapter.decode(frame)
+        kinds[type(message)] += 1
+        if isinstance(message, MarketEvent) and message.venue_ns is not None:
+            assert 1_783_000_000 <= message.venue_ns // SECOND < 1_786_000_000  # July 2026
+    assert kinds == {BookUpdate: 3, Trade: 1, Quote: 2, Heartbeat: 2}
+
+
+def test_every_sample_of_the_new_api_is_encoded_as_it_was_received(recordings: Path) -> None:
+    wire = {BookUpdate: Depth, Trade: Print, Quote: BookTicker}
+    for frame in samples(recordings, "v3"):
+        [message] = GeminiV3().decode(frame)
+        if kind := wire.get(type(message)):
+            assert json.encode(json.decode(frame, type=kind)) == frame
+
+
+def test_only_the_first_sample_of_a_symbol_is_a_snapshot(recordings: Path) -> None:
+    updates = [
+        m for f in samples(recordings, "v3") for m in GeminiV3().decode(f) if isinstance(m, BookUpdate)
+    ]
+    assert [(update.symbol, update.snapshot) for update in updates] == [
+        ("WIF-USD", False),
+        ("LINK-RLUSD", False),
+        ("GUSD-GBP", True),
+    ]
+
+
+def test_every_sample_of_v2_is_understood(recordings: Path) -> None:
+    frames = [f for f in samples(recordings, "gemini messages") if b'"type"' in f]
+    said = [message for frame in frames for message in Gemini().decode(frame)]
+    assert Counter(map(type, said))[Trade] == 2
+    assert [m.snapshot for m in said if isinstance(m, BookUpdate)] == [True, False]
+
+
+#: Consecutive frames of one book as they are printed in a report of September 2026.
+CHAIN = (
+    b'{"e":"depthUpdate","E":1789456742337187316,"s":"ethgusdperp","U":1764527605192323,"u":1764527605192686,'
+    b'"b":[["2482.5500","0.000"]],"a":[["2483.5000","0.000"],["2483.4500","1.047"]]}',
+    b'{"e":"depthUpdate","E":1789456742362015387,"s":"ethgusdperp","U":1764527605192686,"u":1764527605192712,'
+    b'"b":[["2482.5500","1.047"]],"a":[]}',
+)
+
+
+def test_the_printed_frames_form_a_chain_and_one_that_is_left_out_breaks_it() -> None:
+    updates = [m for frame in CHAIN for m in GeminiV3().decode(frame) if isinstance(m, BookUpdate)]
+    assert all(later.first == earlier.last for earlier, later in pairwise(updates))
+    first = CHAIN[0].replace(b"1764527605192686", b"1764527605192323")
+    for frames, gaps in (((first, *CHAIN), 0), ((first, CHAIN[1]), 1)):
+        session = Session(GeminiV3())
+        session.want([Channel("gemini", "ETHGUSDPERP", "book")], 1)
+        session.connected(1)
+        told = [event for n, frame in enumerate(frames, 2) for event in session.receive(frame, n)]
+        assert sum(isinstance(event, Gap) for event in told) == gaps

@@ -5,7 +5,7 @@
 of the group ``livetape.adapters`` whose name is the venue's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -14,7 +14,7 @@ from typing import TypeGuard
 from ..core.adapter import Adapter
 from ..core.decimals import nearest
 from ..core.errors import ConfigError
-from ..core.instruments import Channel, parse_source
+from ..core.instruments import Channel, split_source
 
 
 def find(venue: str, api: str = "") -> type[Adapter]:
@@ -39,14 +39,20 @@ def find(venue: str, api: str = "") -> type[Adapter]:
 def channels_of(sources: Iterable[str]) -> list[Channel]:
     """The channels that ``sources`` name, each once, in our spelling.
 
-    Raises ConfigError when a source cannot be read or its venue is unknown.
+    A source without a kind has trades and the book, or quotes where there is no book. Raises ConfigError when
+    a source cannot be read or its venue is unknown.
     """
-    named = [channel for source in sources for channel in parse_source(source)]
-    return list(dict.fromkeys(c._replace(symbol=_canonical(c.venue)(c.symbol)) for c in named))
+    return list(dict.fromkeys(channel for source in sources for channel in _channels_of(source)))
 
 
-def _canonical(venue: str) -> Callable[[str], str]:
-    return find(venue).canonical
+def _channels_of(source: str) -> list[Channel]:
+    venue, text, kind = split_source(source)
+    adapter = find(venue)
+    symbol = adapter.canonical(text)
+    offers = adapter.offers(symbol)
+    usual = ["trade", "book" if "book" in offers else "quote"]
+    kinds = [kind] if kind else [each for each in usual if each in offers]
+    return [Channel(venue, symbol, each) for each in kinds]
 
 
 def venues() -> list[str]:

@@ -2,19 +2,23 @@
 
 No acknowledgements, no sequence, no book timestamp: a lost ``l2_updates`` cannot be seen, so books are
 ``unverifiable`` and a crossed book starts anew. Deletes of levels never announced are normal [recorded].
-A snapshot is known by its ``trades`` or ``auction_events`` key; its trades are history, up to ten days
-old [recorded].
+A snapshot is known by its ``trades`` or ``auction_events`` key; what these hold is history, up to ten days
+old [recorded]. Keys came ordered by meaning in 2021, by the alphabet in 2026 [recorded].
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
 
-from msgspec import UNSET, Raw, Struct, UnsetType, json
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, json
 
-from ..core.adapter import Adapter, Limits
+from ..core.adapter import NOBODY, Adapter, Limits
+from ..core.credentials import Credentials
 from ..core.decimals import checked, checked_levels
-from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Trade
+from ..core.events import Ack, Auction, Bar, BookUpdate, Denied, Heartbeat, Mark, Message, Trade, Why
 from ..core.instruments import Channel, Instrument, unified
 from ..core.times import ns_of_ms
+
+Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 # {"type":"trade","symbol":"BTCUSD","event_id":3575573053,"timestamp":1560976400428,"price":"9004.21",
@@ -41,16 +45,79 @@ class Beat(Struct, gc=False, tag_field="type", tag="heartbeat"):
     timestamp: int = 0
 
 
+# {"type":"auction_open","symbol":"BTCUSD","auction_open_ms":1486591200000,"auction_time_ms":1486674000000,
+#  "first_indicative_ms":1486673400000,"last_cancel_time_ms":1486673985000}                              [doc]
+class AuctionOpen(Struct, gc=False, tag_field="type", tag="auction_open"):
+    symbol: str
+    auction_time_ms: int
+
+
+# {"type":"auction_indicative","symbol":"BTCUSD","time_ms":1655323185000,"result":"failure",
+#  "highest_bid_price":"21661.90","lowest_ask_price":"21663.79","collar_price":"21662.845"}      [user report]
+class AuctionIndicative(Struct, gc=False, tag_field="type", tag="auction_indicative"):
+    symbol: str
+    result: str
+    time_ms: int
+    eid: int | None = None
+    highest_bid_price: str = ""
+    lowest_ask_price: str = ""
+    collar_price: str = ""
+    indicative_price: str = ""
+    indicative_quantity: str = ""
+
+
+# {"type":"auction_result","symbol":"BTCUSD","time_ms":1655323200000,"result":"failure",
+#  "highest_bid_price":"21590.88","lowest_ask_price":"21602.30","collar_price":"21634.73"}       [user report]
+class AuctionResult(Struct, gc=False, tag_field="type", tag="auction_result"):
+    symbol: str
+    result: str
+    time_ms: int
+    eid: int | None = None
+    highest_bid_price: str = ""
+    lowest_ask_price: str = ""
+    collar_price: str = ""
+    auction_price: str = ""
+    auction_quantity: str = ""
+
+
+class MarkPrice(Struct, gc=False):
+    timestamp: Ns
+    mark_price: str
+    spot_index: str
+
+
+# {"changes":[{"mark_price":"77233.302","spot_index":"77188.41867","timestamp":1789456071687541147}],
+#  "symbol":"BTCGUSDPERP","type":"mark_price_updates"}                                [user report 2026-09-15]
+class MarkPrices(Struct, gc=False, tag_field="type", tag="mark_price_updates"):
+    symbol: str
+    changes: list[MarkPrice]
+
+
+class Funding(Struct, gc=False):
+    timestamp: Ns
+    mark_price: str = ""  # this and the rate are sent, but not documented
+    funding_rate: str | None = None
+
+
+# {"changes":[{"funding_amount":"9.25568","funding_date_time":1789459200000000000,
+#  "funding_interval_in_minutes":60,"funding_rate":"0.011","is_realized":false,"mark_price":"77260.531",
+#  "timestamp":1789456071687573598}],"symbol":"BTCGUSDPERP",
+#  "type":"funding_amount_updates"}                                                   [user report 2026-09-15]
+class Fundings(Struct, gc=False, tag_field="type", tag="funding_amount_updates"):
+    symbol: str
+    changes: list[Funding]
+
+
 # {"type":"candles_15m_updates","symbol":"BTCUSD",
 #  "changes":[[1561054500000,9350.18,9358.35,9350.18,9355.51,2.07]]}                                     [doc]
 class Candles(Struct, gc=False):
+    type: str
     symbol: str
     changes: list[tuple[int, Raw, Raw, Raw, Raw, Raw]]
 
 
-class Head(Struct, gc=False):
-    type: str = ""
-    result: str = ""
+# {"reason":"NoValidTradingPairs","result":"error"}                                   [user report 2026-09-15]
+class Refusal(Struct, gc=False, tag_field="result", tag="error"):
     reason: str = ""
     message: str = ""
 
@@ -65,31 +132,38 @@ class Request(Struct, gc=False):
     subscriptions: list[Subscription]
 
 
-_frame: json.Decoder[L2 | Print | Beat] = json.Decoder(L2 | Print | Beat)
-_head, _candles = json.Decoder(Head), json.Decoder(Candles)
-_BARS = {f"bar.{i}": f"candles_{i}" for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
-_STREAM = {"book": "l2", "trade": "l2", **_BARS}
-_AUCTIONS = ("auction_open", "auction_indicative", "auction_result")
+AuctionStep = AuctionOpen | AuctionIndicative | AuctionResult
+Frame = L2 | Print | Beat | AuctionStep | MarkPrices | Fundings
+_frame: json.Decoder[Frame] = json.Decoder(Frame)
+_refusal, _candles = json.Decoder(Refusal), json.Decoder(Candles)
+_BARS = {f"bar.{i}": (f"candles_{i}",) for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
+_L2 = ("l2",)
+_STREAMS = {"book": _L2, "trade": _L2, "auction": _L2, "mark": ("mark_price", "funding_amount"), **_BARS}
 
 
 class Gemini(Adapter):
-    """Key-less market data: trades, books and bars; quotes follow from books."""
+    """Key-less market data: trades, books, bars, auctions and marks of perpetuals; quotes from books.
+
+    A mark comes either with the index or with the funding rate, which is in percent an interval.
+    """
 
     venue = "gemini"
     title = "Gemini (market data v2)"
     ws_url = "wss://api.gemini.com/v2/marketdata"
     rest_url = "https://api.gemini.com"
-    kinds = frozenset(_STREAM)
+    kinds = frozenset(_STREAMS)
     limits = Limits(symbols_per_socket=100, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [recorded]
 
-    def __init__(self, options: Mapping[str, object] | None = None) -> None:
-        super().__init__(options)
+    def __init__(
+        self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
+    ) -> None:
+        super().__init__(options, credentials)
         self._symbols: dict[str, str] = {}  # native to unified, of what was asked for
         self._waiting: list[tuple[str, str]] = []  # streams and symbols asked for, until they are answered
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        self._symbols |= {channel.symbol.replace("-", ""): channel.symbol for channel in channels}
+        self._symbols |= {_native(channel.symbol): channel.symbol for channel in channels}
         wanted = _wire(channels)
         self._waiting = [each for each in self._waiting if each not in wanted] + wanted
         return [_request("subscribe", name, native) for name, native in wanted]
@@ -100,34 +174,41 @@ class Gemini(Adapter):
         return [_request("unsubscribe", name, native) for name, native in gone]
 
     def stream(self, channel: Channel) -> str:
-        return _STREAM[channel.kind]
+        return _STREAMS[channel.kind][0]
 
     def parse(self, frame: bytes) -> Iterable[Message]:
-        if b'"candles_' in frame[:20]:
-            kind, candles = _head.decode(frame).type, _candles.decode(frame)
-            self._answered(kind.removesuffix("_updates"), candles.symbol)
-            return _bars(kind, self._symbol(candles.symbol), candles)
-        if b'"l2_updates"' in frame[:20] or b'"trade"' in frame[:15] or b'"heartbeat"' in frame[:20]:
-            match _frame.decode(frame):
-                case L2() as update:
-                    self._answered("l2", update.symbol)
-                    return _book(self._symbol(update.symbol), update)
-                case Print() as trade:
-                    return [_trade(self._symbol(trade.symbol), trade)]
-            return [Heartbeat()]
-        head = _head.decode(frame)
-        if head.result == "error":
-            return [Denied(f"{head.reason} {head.message}".strip(), self._refused())]
-        if head.type in _AUCTIONS:
-            return [Heartbeat()]
-        raise ValueError(f"unknown message {head.type!r}")
+        if b'"candles_' in frame:
+            candles = _candles.decode(frame)
+            self._answered(candles.type.removesuffix("_updates"), candles.symbol)
+            return _bars(self._symbol(candles.symbol), candles)
+        if b'"error"' in frame:
+            refusal = _refusal.decode(frame)
+            why = Why.SYMBOL if refusal.reason == "NoValidTradingPairs" else Why.OTHER
+            return [Denied(f"{refusal.reason} {refusal.message}".strip(), self._refused(), why)]
+        match _frame.decode(frame):
+            case L2() as update:
+                self._answered("l2", update.symbol)
+                return _book(self._symbol(update.symbol), update)
+            case Print() as trade:
+                return [_trade(self._symbol(trade.symbol), trade)]
+            case MarkPrices(symbol=native, changes=marks):
+                self._answered("mark_price", native)
+                return [_mark(self._symbol(native), mark) for mark in marks]
+            case Fundings(symbol=native, changes=fundings):
+                self._answered("funding_amount", native)
+                return [_funding(self._symbol(native), each) for each in fundings if each.mark_price]
+            case Beat():
+                return [Heartbeat()]
+            case step:
+                return [_auction(self._symbol(step.symbol), step)]
 
     def _symbol(self, native: str) -> str:
         return self._symbols.get(native) or unified(native)
 
     def _answered(self, name: str, native: str) -> None:
+        """Requests are answered in order: those before this one were granted without a word."""
         if (name, native) in self._waiting:
-            self._waiting.remove((name, native))
+            del self._waiting[: self._waiting.index((name, native)) + 1]
 
     def _refused(self) -> tuple[str, ...]:
         """The channels of the oldest request without an answer: the venue answers in order."""
@@ -135,19 +216,26 @@ class Gemini(Adapter):
             return ()
         name, native = self._waiting.pop(0)
         return tuple(
-            f"gemini:{self._symbol(native)}/{kind}" for kind, stream in _STREAM.items() if stream == name
+            f"gemini:{self._symbol(native)}/{kind}" for kind, names in _STREAMS.items() if name in names
         )
 
-    def symbols_path(self) -> str:
-        return "/v1/symbols"
+    def symbols_paths(self) -> Sequence[str]:
+        return ("/v1/symbols",)
 
-    def parse_symbols(self, body: bytes) -> list[Instrument]:
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
         return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
+
+    def price_path(self, symbol: str) -> str:
+        return f"/v1/book/{_native(symbol).lower()}?limit_bids=1&limit_asks=1"
+
+
+def _native(symbol: str) -> str:
+    return symbol.replace("-", "")
 
 
 def _wire(channels: Sequence[Channel]) -> list[tuple[str, str]]:
     """The venue's streams and symbols, upper case only [recorded], that carry ``channels``."""
-    return list(dict.fromkeys((_STREAM[c.kind], c.symbol.replace("-", "")) for c in channels))
+    return list(dict.fromkeys((name, _native(c.symbol)) for c in channels for name in _STREAMS[c.kind]))
 
 
 def _request(verb: str, name: str, native: str) -> bytes:
@@ -163,6 +251,7 @@ def _book(symbol: str, update: L2) -> Iterator[Message]:
         raise ValueError("a change that is neither buy nor sell")
     if snapshot:
         yield Ack(f"gemini:{symbol}/trade")
+        yield Ack(f"gemini:{symbol}/auction")
     yield BookUpdate(f"gemini:{symbol}/book", None, snapshot, bids, asks)
 
 
@@ -173,10 +262,38 @@ def _trade(symbol: str, trade: Print) -> Trade:
     return Trade(name, venue_ns, price, size, side, str(trade.event_id))
 
 
-def _bars(kind: str, symbol: str, candles: Candles) -> Iterator[Message]:
-    interval = kind.removeprefix("candles_").removesuffix("_updates")
+def _auction(symbol: str, step: AuctionStep) -> Auction:
+    name = f"gemini:{symbol}/auction"
+    match step:
+        case AuctionOpen(auction_time_ms=held_ms):
+            return Auction(name, None, "open", auction_ns=ns_of_ms(held_ms))
+        case AuctionIndicative(indicative_price=price, indicative_quantity=size):
+            state = "indicative"
+        case AuctionResult(auction_price=price, auction_quantity=size):
+            state = "result"
+    texts = (price, size, step.highest_bid_price, step.lowest_ask_price, step.collar_price)
+    said = [checked(text) if text else None for text in texts]
+    eid = None if step.eid is None else str(step.eid)
+    return Auction(name, ns_of_ms(step.time_ms), state, eid, None, step.result == "success", *said)
+
+
+def _mark(symbol: str, mark: MarkPrice) -> Mark:
+    price, index = checked(mark.mark_price), checked(mark.spot_index)
+    return Mark(f"gemini:{symbol}/mark", mark.timestamp, price, index)
+
+
+def _funding(symbol: str, funding: Funding) -> Mark:
+    rate = funding.funding_rate
+    if rate is not None:
+        checked(rate.removeprefix("-"))
+    price = checked(funding.mark_price)
+    return Mark(f"gemini:{symbol}/mark", funding.timestamp, price, None, rate)
+
+
+def _bars(symbol: str, candles: Candles) -> Iterator[Message]:
+    interval = candles.type.removeprefix("candles_").removesuffix("_updates")
     if f"bar.{interval}" not in _BARS:
-        raise ValueError(f"unknown message {kind!r}")
+        raise ValueError(f"unknown message {candles.type!r}")
     name = f"gemini:{symbol}/bar.{interval}"
     for ms, *numbers in reversed(candles.changes):  # newest first on the wire
         opened, high, low, close, volume = [checked(str(number, "ascii")) for number in numbers]

@@ -1,4 +1,4 @@
-"""Gemini v1 market data, one symbol a socket.
+"""Gemini v1 market data, one symbol a socket, or several on one through ``multimarketdata``.
 
 Source: https://docs.gemini.com/websocket/market-data/v1 (read 2026-11-20).
 
@@ -9,17 +9,22 @@ for [recorded].
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from urllib.parse import urlencode
 
 from msgspec import Struct, json
 
-from ..core.adapter import Adapter, Guarantee, Limits
+from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
+from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
-from ..core.events import Ack, BookUpdate, Counter, Denied, Heartbeat, Message, Trade
+from ..core.events import Ack, Auction, BookUpdate, Counter, Denied, Heartbeat, Message, Trade, Why
 from ..core.instruments import Channel, Instrument, unified
 from ..core.times import ns_of_ms
 
 PARAMETERS = ("heartbeat", "top_of_book", "bids", "offers", "trades", "auctions")
+
+
+# Each event has a ``symbol`` where several share the socket [doc].
 
 
 # {"type":"change","side":"ask","price":"20346.56","remaining":"0.48",
@@ -30,33 +35,60 @@ class Change(Struct, gc=False, omit_defaults=True, tag_field="type", tag="change
     remaining: str
     reason: str = ""
     delta: str = ""
+    symbol: str = ""
 
 
 # {"type":"trade","tid":5375547515,"price":"3632.54","amount":"0.1362819142",
 #  "makerSide":"ask"}                                                                  [recorded 2019-01-17]
-class Print(Struct, gc=False, tag_field="type", tag="trade"):
+class Print(Struct, gc=False, omit_defaults=True, tag_field="type", tag="trade"):
     tid: int
     price: str
     amount: str
     makerSide: str
+    symbol: str = ""
 
 
-class BlockTrade(Struct, gc=False, tag_field="type", tag="block_trade"):
+# {"type":"block_trade","tid":1111597035,"price":"10100.00","amount":"1000"}                           [doc]
+class BlockTrade(Struct, gc=False, omit_defaults=True, tag_field="type", tag="block_trade"):
     tid: int
     price: str
     amount: str
+    symbol: str = ""
 
 
-class AuctionOpen(Struct, gc=False, tag_field="type", tag="auction_open"):
-    pass
+# {"type":"auction_open","auction_open_ms":1486591200000,"auction_time_ms":1486674000000,
+#  "first_indicative_ms":1486673400000,"last_cancel_time_ms":1486673985000}                            [doc]
+class AuctionOpen(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_open"):
+    auction_open_ms: int
+    auction_time_ms: int
+    first_indicative_ms: int
+    last_cancel_time_ms: int
+    symbol: str = ""
 
 
-class AuctionIndicative(Struct, gc=False, tag_field="type", tag="auction_indicative"):
-    pass
+# Of an auction that would fail, or did, price and quantity are left out             [user report, of v2].
+class AuctionIndicative(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_indicative"):
+    eid: int
+    result: str
+    time_ms: int
+    highest_bid_price: str = ""
+    lowest_ask_price: str = ""
+    collar_price: str = ""
+    indicative_price: str = ""
+    indicative_quantity: str = ""
+    symbol: str = ""
 
 
-class AuctionResult(Struct, gc=False, tag_field="type", tag="auction_result"):
-    pass
+class AuctionResult(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_result"):
+    eid: int
+    result: str
+    time_ms: int
+    highest_bid_price: str = ""
+    lowest_ask_price: str = ""
+    collar_price: str = ""
+    auction_price: str = ""
+    auction_quantity: str = ""
+    symbol: str = ""
 
 
 WireEvent = Change | Print | BlockTrade | AuctionOpen | AuctionIndicative | AuctionResult
@@ -84,10 +116,12 @@ _refusal = json.Decoder(Refusal)
 
 
 class GeminiV1(Adapter):
-    """Key-less market data: trades and books proved by ``socket_sequence``; quotes follow from books.
+    """Key-less market data, all proved by ``socket_sequence``: trades, books, auctions; quotes from books.
 
     Options are the vendor's query parameters. By default heartbeats are on and the rest follows from what is
-    subscribed; ``top_of_book`` reduces the book to its best level.
+    subscribed; ``top_of_book`` reduces the book to its best level. With ``max_symbols`` above 1 that many
+    symbols share a socket: each is sent all kinds that any was asked for, and one that is unknown may have
+    them all refused.
     """
 
     venue = "gemini"
@@ -95,23 +129,23 @@ class GeminiV1(Adapter):
     title = "Gemini (market data v1)"
     ws_url = "wss://api.gemini.com/v1/marketdata"
     rest_url = "https://api.gemini.com"
-    kinds = frozenset({"book", "trade"})
-    guarantees: Mapping[str, Guarantee] = {
-        "book": Guarantee("socket_sequence"),
-        "trade": Guarantee("socket_sequence"),
-    }
+    kinds = frozenset({"book", "trade", "auction"})
+    guarantees: Mapping[str, Guarantee] = dict.fromkeys(sorted(kinds), Guarantee("socket_sequence"))
     limits = Limits(symbols_per_socket=1, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [doc]
 
-    def __init__(self, options: Mapping[str, object] | None = None) -> None:
-        super().__init__(options)
+    def __init__(
+        self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
+    ) -> None:
+        super().__init__(options, credentials)
         self._chosen = {name: value for name, value in self.options.items() if name in PARAMETERS}
         self._top_only = bool(self.options.get("top_of_book"))
         if self._top_only:
             self.guarantees = {**self.guarantees, "book": Guarantee("socket_sequence", 1)}
-        self._symbol = ""
+        self._shared = self.limits.symbols_per_socket > 1
+        self._symbols: dict[str, str] = {}  # native, or "" where the socket has but one, to unified
         self._kinds: set[str] = set()
-        self._best: dict[str, str] = {}  # side to price, under top_of_book
+        self._best: dict[tuple[str, str], str] = {}  # symbol and side to price, under top_of_book
         self._sequence = -1  # of the last frame
 
     @property
@@ -125,13 +159,18 @@ class GeminiV1(Adapter):
             "bids": "book" in kinds,
             "offers": "book" in kinds,
             "trades": "trade" in kinds,
+            "auctions": "auction" in kinds,
         }
         on = {name: wanted[name] for name in PARAMETERS if wanted.get(name)} | self._chosen
         query = urlencode({name: "true" if on[name] else "false" for name in PARAMETERS if name in on})
-        return f"{ws_url.rstrip('/')}/{channels[0].symbol.replace('-', '').lower()}?{query}"
+        symbols = list(dict.fromkeys(_native(channel.symbol).lower() for channel in channels))
+        if self._shared:
+            base = ws_url.rstrip("/").removesuffix("/marketdata")
+            return f"{base}/multimarketdata?symbols={','.join(symbols)}&{query}"
+        return f"{ws_url.rstrip('/')}/{symbols[0]}?{query}"
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        self._symbol = channels[0].symbol if channels else self._symbol
+        self._symbols |= {_native(c.symbol) if self._shared else "": c.symbol for c in channels}
         self._kinds = {channel.kind for channel in channels}
         self._best.clear()
         self._sequence = -1
@@ -141,20 +180,24 @@ class GeminiV1(Adapter):
         return []
 
     def parse(self, frame: bytes) -> Iterable[Message]:
-        if b'"result"' in frame[:10]:
+        if b'"error"' in frame:
             refusal = _refusal.decode(frame)
-            return [Denied(f"{refusal.reason} {refusal.message}".strip())]
+            why = Why.SYMBOL if refusal.reason == "InvalidSymbol" else Why.OTHER
+            return [Denied(f"{refusal.reason} {refusal.message}".strip(), why=why)]
         match _frame.decode(frame):
             case Update() as update:
                 return self._update(update)
             case Beat(socket_sequence=n):
                 return [Counter(n), Heartbeat()]
 
-    def symbols_path(self) -> str:
-        return "/v1/symbols"
+    def symbols_paths(self) -> Sequence[str]:
+        return ("/v1/symbols",)
 
-    def parse_symbols(self, body: bytes) -> list[Instrument]:
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
         return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
+
+    def price_path(self, symbol: str) -> str:
+        return f"/v1/book/{_native(symbol).lower()}?limit_bids=1&limit_asks=1"
 
     def _update(self, update: Update) -> Iterator[Message]:
         first = update.socket_sequence == 0
@@ -163,32 +206,61 @@ class GeminiV1(Adapter):
         if update.socket_sequence <= self._sequence:
             return  # a repetition must not touch what we remember
         self._sequence = update.socket_sequence
-        if first and "trade" in self._kinds:
-            yield Ack(f"gemini:{self._symbol}/trade")
-        changes: list[Change] = []
+        changes: dict[str, list[Change]] = {}
+        if first:
+            for symbol, kind in product(self._symbols.values(), sorted(self._kinds - {"book"})):
+                yield Ack(f"gemini:{symbol}/{kind}")
+            if "book" in self._kinds and not self._shared:
+                changes[self._symbols[""]] = []  # the whole book, even when it is empty
         for event in update.events:
+            symbol = self._symbols.get(event.symbol) or unified(event.symbol)
             if isinstance(event, Change):
-                changes.append(event)
-            elif isinstance(event, Print):
-                yield self._trade(event, venue_ns)
-        if changes or (first and "book" in self._kinds):
-            bids, asks = self._side("bid", changes), self._side("ask", changes)
-            yield BookUpdate(f"gemini:{self._symbol}/book", venue_ns, first, bids, asks)
+                changes.setdefault(symbol, []).append(event)
+            elif isinstance(event, Print | BlockTrade):
+                yield _trade(symbol, event, venue_ns)
+            else:
+                yield _auction(symbol, event, venue_ns)
+        for symbol, changed in changes.items():
+            whole = first or changed[0].reason == "initial"  # who knows whether all share the first frame
+            bids, asks = (self._side(symbol, side, changed) for side in ("bid", "ask"))
+            yield BookUpdate(f"gemini:{symbol}/book", venue_ns, whole, bids, asks)
 
-    def _side(self, side: str, changes: list[Change]) -> list[Level]:
+    def _side(self, symbol: str, side: str, changes: list[Change]) -> list[Level]:
         if any(change.side not in ("bid", "ask") for change in changes):
             raise ValueError("a change that is neither bid nor ask")
         levels = [(change.price, change.remaining) for change in changes if change.side == side]
         if self._top_only and levels:
-            levels = self._replace_best(side, levels[-1])
+            levels = self._replace_best(symbol, side, levels[-1])
         return checked_levels(levels)
 
-    def _replace_best(self, side: str, best: Level) -> list[Level]:
+    def _replace_best(self, symbol: str, side: str, best: Level) -> list[Level]:
         """Under ``top_of_book`` a change names the new best level and drops the old one without a word."""
-        old, self._best[side] = self._best.get(side), best[0]
+        old, self._best[symbol, side] = self._best.get((symbol, side)), best[0]
         return [best] if old in (None, best[0]) else [(old, "0"), best]
 
-    def _trade(self, trade: Print, venue_ns: int | None) -> Trade:
-        side = {"ask": "buy", "bid": "sell"}.get(trade.makerSide)  # an auction has no aggressor
-        price, size = checked(trade.price), checked(trade.amount)
-        return Trade(f"gemini:{self._symbol}/trade", venue_ns, price, size, side, str(trade.tid))
+
+def _native(symbol: str) -> str:
+    return symbol.replace("-", "")
+
+
+def _trade(symbol: str, trade: Print | BlockTrade, venue_ns: int | None) -> Trade:
+    maker = trade.makerSide if isinstance(trade, Print) else ""
+    side = {"ask": "buy", "bid": "sell"}.get(maker)  # auctions and blocks have no aggressor
+    price, size = checked(trade.price), checked(trade.amount)
+    return Trade(f"gemini:{symbol}/trade", venue_ns, price, size, side, str(trade.tid))
+
+
+def _auction(
+    symbol: str, step: AuctionOpen | AuctionIndicative | AuctionResult, venue_ns: int | None
+) -> Auction:
+    name = f"gemini:{symbol}/auction"
+    match step:
+        case AuctionOpen(auction_time_ms=held_ms):
+            return Auction(name, venue_ns, "open", auction_ns=ns_of_ms(held_ms))
+        case AuctionIndicative(indicative_price=price, indicative_quantity=size):
+            state = "indicative"
+        case AuctionResult(auction_price=price, auction_quantity=size):
+            state = "result"
+    texts = (price, size, step.highest_bid_price, step.lowest_ask_price, step.collar_price)
+    said = [checked(text) if text else None for text in texts]
+    return Auction(name, ns_of_ms(step.time_ms), state, str(step.eid), None, step.result == "success", *said)

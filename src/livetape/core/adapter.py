@@ -82,8 +82,8 @@ class Adapter(ABC):
         self.limits = replace(self.limits, symbols_per_socket=most)
 
     @classmethod
-    def offers(cls) -> frozenset[str]:
-        """The kinds of channel to be had: what the vendor streams, and what is made from that."""
+    def offers(cls, symbol: str = "") -> frozenset[str]:
+        """The kinds of channel to be had, of ``symbol`` or at all: streamed, or made from what is."""
         return cls.kinds | {kind for kind, source in DERIVED.items() if source in cls.kinds}
 
     @classmethod

@@ -17,9 +17,13 @@ Loss, gaps and staleness are not exceptions: they are events.
 
 
 class LivetapeError(Exception):
-    """Every error that livetape raises on purpose. ``exit_code`` is the command line's."""
+    """Every error that livetape raises on purpose.
+
+    ``exit_code`` is the command line's; ``remedy`` says what would help, and is the end of the text.
+    """
 
     exit_code = 1
+    remedy = ""
 
 
 class ConfigError(LivetapeError):
@@ -28,12 +32,19 @@ class ConfigError(LivetapeError):
     exit_code = 2
 
     def __init__(
-        self, problem: str, *, where: str = "", allowed: list[str] | None = None, example: str = ""
+        self,
+        problem: str,
+        *,
+        where: str = "",
+        allowed: list[str] | None = None,
+        example: str = "",
+        remedy: str = "",
     ) -> None:
         self.problem, self.where, self.allowed = problem, where, allowed or []
-        hint = f"; for example {example}" if example else ""
-        hint = f"; did you mean {' or '.join(self.allowed)}?" if self.allowed else hint
-        super().__init__(f"{where}: {problem}{hint}" if where else problem + hint)
+        self.remedy = remedy or (f"for example {example}" if example else "")
+        self.remedy = f"did you mean {' or '.join(self.allowed)}?" if self.allowed else self.remedy
+        text = _sentence(problem, self.remedy, ": " if remedy else "; ")
+        super().__init__(f"{where}: {text}" if where else text)
 
 
 class VendorError(LivetapeError):
@@ -41,9 +52,9 @@ class VendorError(LivetapeError):
 
     exit_code = 3
 
-    def __init__(self, venue: str, reply: str, symbol: str = "") -> None:
-        self.venue, self.reply, self.symbol = venue, reply, symbol
-        super().__init__(f"{venue}{f' {symbol}' if symbol else ''}: {reply}")
+    def __init__(self, venue: str, reply: str, symbol: str = "", remedy: str = "") -> None:
+        self.venue, self.reply, self.symbol, self.remedy = venue, reply, symbol, remedy
+        super().__init__(f"{venue}{f' {symbol}' if symbol else ''}: {_sentence(reply, remedy)}")
 
 
 class LoginDenied(VendorError):
@@ -55,11 +66,11 @@ class SubscriptionDenied(VendorError):
 
 
 class LimitReached(VendorError):
-    """More was ``wanted`` than the vendor's ``limit`` allows. ``remedy`` says what would help."""
+    """More was ``wanted`` than the vendor's ``limit`` allows."""
 
     def __init__(self, venue: str, limit: int, wanted: int, remedy: str) -> None:
-        self.limit, self.wanted, self.remedy = limit, wanted, remedy
-        super().__init__(venue, f"{wanted} symbols wanted, {limit} allowed; {remedy}")
+        self.limit, self.wanted = limit, wanted
+        super().__init__(venue, f"{wanted} symbols wanted, {limit} allowed", remedy=remedy)
 
 
 class ConnectError(LivetapeError):
@@ -67,9 +78,11 @@ class ConnectError(LivetapeError):
 
     exit_code = 4
 
-    def __init__(self, venue: str, cause: str, retry_after_s: float | None = None) -> None:
-        self.venue, self.cause, self.retry_after_s = venue, cause, retry_after_s
-        super().__init__(f"{venue}: {cause}")
+    def __init__(
+        self, venue: str, cause: str, retry_after_s: float | None = None, remedy: str = ""
+    ) -> None:
+        self.venue, self.cause, self.retry_after_s, self.remedy = venue, cause, retry_after_s, remedy
+        super().__init__(f"{venue}: {_sentence(cause, remedy)}")
 
 
 class ProtocolError(LivetapeError):
@@ -98,3 +111,7 @@ class StoreError(LivetapeError):
     def __init__(self, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"{path}: {problem}")
+
+
+def _sentence(problem: str, remedy: str, joint: str = "; ") -> str:
+    return f"{problem}{joint}{remedy}" if remedy else problem

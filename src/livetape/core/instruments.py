@@ -69,6 +69,12 @@ def parse_source(source: str) -> list[Channel]:
 
     Raises ConfigError when the form or the kind is wrong. The venue is judged where adapters are found.
     """
+    venue, symbol, kind = split_source(source)
+    return [Channel(venue, unified(symbol), k) for k in ((kind,) if kind else DEFAULT_KINDS)]
+
+
+def split_source(source: str) -> tuple[str, str, str]:
+    """The venue, the symbol as it was written, and the kind, which may be empty. Raises ConfigError."""
     venue, colon, rest = source.partition(":")
     symbol, slash, kind = rest.rpartition("/")
     if not slash or (kind not in KINDS and kind.upper() in _QUOTES):  # BTC/USD is a symbol
@@ -83,8 +89,7 @@ def parse_source(source: str) -> list[Channel]:
         raise ConfigError(
             f"{kind!r} is not a kind of channel", where=source, allowed=close or list(KINDS[:3])
         )
-    kinds = (kind,) if kind else DEFAULT_KINDS
-    return [Channel(venue.lower(), unified(symbol), k) for k in kinds]
+    return venue.lower(), symbol, kind
 
 
 @lru_cache(1 << 14)

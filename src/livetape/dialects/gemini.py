@@ -1,41 +1,50 @@
 """Gemini v2 market data and public REST, in the server role. Source: as the adapter's."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from re import Pattern
 from typing import Any
 
-from msgspec import MsgspecError, Raw, json
+from msgspec import MsgspecError, Raw, Struct, json
 
 from ..adapters.gemini import Print, Request
+from ..adapters.gemini_v1 import AuctionIndicative, AuctionOpen, AuctionResult
+from ..core.book import Book
 from ..core.decimals import Level
-from ..core.dialect import Action, Answer, Change, Dialect, Pushed, Source
-from ..core.events import Trade
+from ..core.dialect import Action, Answer, Call, Change, Dialect, House, Pushed, Source
+from ..core.events import Bar, Trade
 from ..core.instruments import Instrument, interval_ns
 from ..core.times import MILLISECOND, SECOND
 
 HISTORY = 50  #: prints in a snapshot
-PRINTS = 1000  #: from which the first candles are made
+PRINTS = 1000  #: as far as REST reaches back
+DAY = 86_400 * SECOND
+AUCTION = {"auction": ("0", "N")}  #: a switch: seconds from one auction to the next, in every symbol
 _encode = json.Encoder().encode
 _request = json.Decoder(Request)
 _CANDLES = re.compile(r"candles_(1m|5m|15m|30m|1h|6h|1d)").fullmatch
-_COUNT = re.compile(r"\d{1,6}").fullmatch
+_PERPETUAL = ("mark_price", "funding_amount")
+_INTERVALS = {"1hr": "1h", "6hr": "6h", "1day": "1d"} | {i: i for i in ("1m", "5m", "15m", "30m")}
+_COUNT = re.compile(r"\d{1,18}", re.ASCII).fullmatch
 _SIDE = {"bid": "buy", "ask": "sell"}
 
 
 class GeminiDialect(Dialect):
-    """Books, trades and candles; no acknowledgement, no sequence."""
+    """Books, trades, candles and auctions; no acknowledgement, no sequence. There are no perpetuals."""
 
     venue = "gemini"
     path = re.compile(r"/v2/marketdata/?")
-    heartbeat_s = 5.0
+    beat_s = 5.0
+    switches = AUCTION
 
-    def __init__(self, source: Source) -> None:
-        super().__init__(source)
+    def __init__(self, source: Source, house: House | None = None) -> None:
+        super().__init__(source, house)
         self._l2: set[str] = set()
-        self._candles: dict[tuple[str, str], Candle | None] = {}  # the newest, by symbol and interval
+        self._candles: set[tuple[str, str]] = set()  # symbol and interval
+        self._auctions = Auctions(int(self.switch("auction")))
 
-    def open(self, path: str, query: Mapping[str, str], now_ns: int) -> list[Pushed]:
+    def open(self, call: Call, now_ns: int) -> list[Pushed]:
         return []
 
     def receive(self, frame: bytes, now_ns: int) -> list[Pushed]:
@@ -52,13 +61,12 @@ class GeminiDialect(Dialect):
         wanted = [(s.name, known[native]) for s in request.subscriptions for native in s.symbols]
         if request.type == "unsubscribe":
             self._l2 -= {symbol for name, symbol in wanted if name == "l2"}
-            for name, symbol in wanted:
-                self._candles.pop((symbol, name.removeprefix("candles_")), None)
+            self._candles -= {(symbol, name.removeprefix("candles_")) for name, symbol in wanted}
             return []
-        return [pushed for name, symbol in wanted for pushed in self._subscribe(name, symbol)]
+        return [pushed for name, symbol in wanted for pushed in self._subscribe(name, symbol, now_ns)]
 
     def push(self, action: Action, memo: dict[str, bytes]) -> list[Pushed]:
-        symbol, out = action.symbol, []
+        symbol, out = action.symbol, [*self._hold_auctions(action.ns)]
         if symbol in self._l2:
             for i, trade in enumerate(action.trades):
                 frame = memo.get(f"v2 {i}") or memo.setdefault(f"v2 {i}", _encode(_print(trade)))
@@ -67,34 +75,28 @@ class GeminiDialect(Dialect):
                 frame = memo.get("l2") or memo.setdefault("l2", _changes(symbol, action.changes))
                 out.append(Pushed(frame, (f"gemini:{symbol}/book",)))
         if action.trades:
-            out += [
-                _candles(key, self._draw(key, action.trades)) for key in self._candles if key[0] == symbol
-            ]
+            out += [self._candle(symbol, i, action.ns, memo) for of, i in self._candles if of == symbol]
         return out
 
     def beat(self, now_ns: int) -> list[Pushed]:
         return [Pushed(_encode({"type": "heartbeat", "timestamp": now_ns // MILLISECOND}))]
 
     @classmethod
-    def answer(cls, source: Source, path: str, query: Mapping[str, str]) -> Answer | None:
-        if path == "/v1/symbols":
-            return Answer(200, _encode([_native(i.symbol).lower() for i in source.instruments()]))
-        for prefix, reply in (
-            ("/v1/symbols/details/", _details),
-            ("/v1/book/", _book),
-            ("/v1/trades/", _trades),
-        ):
-            if path.startswith(prefix):
-                native = path.removeprefix(prefix)
-                instrument = next(
-                    (i for i in source.instruments() if _native(i.symbol) == native.upper()), None
-                )
-                if instrument is not None:
-                    return reply(source, instrument, query)
-                return _bad_request(native) if reply is _book else invalid_symbol(native)
-        return None
+    def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
+        named = {_native(i.symbol): i for i in source.instruments()}
+        if call.path == "/v1/symbols":
+            return Answer(200, _encode([native.lower() for native in named]))
+        if call.path == "/v1/pricefeed":
+            return Answer(200, _encode([_price(Asked(source, i, now_ns)) for i in named.values()]))
+        for path, reply in _REST.items():
+            if match := path.fullmatch(call.path):
+                native, *rest = match.groups()
+                if (instrument := named.get(native.upper())) is not None:
+                    return reply(Asked(source, instrument, now_ns, call.query, *rest))
+                return _bad_request(native, "symbol") if reply is _book else invalid_symbol(native)
+        return _failed(404, "EndpointNotFound", f"API entry point `{call.path}` not found")
 
-    def _subscribe(self, name: str, symbol: str) -> Iterator[Pushed]:
+    def _subscribe(self, name: str, symbol: str, now_ns: int) -> Iterator[Pushed]:
         book = self.source.book(symbol)
         if name == "l2" and book is not None:
             self._l2.add(symbol)
@@ -102,66 +104,90 @@ class GeminiDialect(Dialect):
             history = [_print(trade) for trade in reversed(self.source.trades(symbol, HISTORY))]
             yield Pushed(_snapshot(symbol, bids, asks, history), (f"gemini:{symbol}/book",))
         elif match := _CANDLES(name):
-            key = (symbol, match[1])
-            self._candles[key] = None
-            yield _candles(key, self._draw(key, self.source.trades(symbol, PRINTS)))
+            self._candles.add((symbol, match[1]))
+            bars = _past(self.source, symbol, match[1], now_ns)
+            yield Pushed(_candles(symbol, match[1], bars), (f"gemini:{symbol}/bar.{match[1]}",) * len(bars))
         else:
-            yield _error("InvalidJson")
+            yield _error("NoValidTradingPairs" if name in _PERPETUAL else "InvalidJson")
 
-    def _draw(self, key: tuple[str, str], trades: Sequence[Trade]) -> list["Candle"]:
-        """Add ``trades`` to the candle of ``key``; those that changed, oldest first."""
-        length, candle = interval_ns(key[1]), self._candles[key]
-        drawn: list[Candle] = []
-        for trade in trades:
-            start_ns = (trade.venue_ns or 0) // length * length
-            if candle is None or candle.start_ns != start_ns:
-                candle = Candle(start_ns, trade)
-            if candle not in drawn[-1:]:
-                drawn.append(candle)
-            candle.add(trade)
-        self._candles[key] = candle
-        return drawn
+    def _candle(self, symbol: str, interval: str, ns: int, memo: dict[str, bytes]) -> Pushed:
+        """The candle that prints at ``ns`` have changed."""
+        length, key = interval_ns(interval), f"v2 {interval}"
+        start_ns = ns - ns % length
+        if key not in memo:
+            memo[key] = _candles(symbol, interval, self.source.bars(symbol, length, start_ns, ns + 1))
+        return Pushed(memo[key], (f"gemini:{symbol}/bar.{interval}",))
+
+    def _hold_auctions(self, now_ns: int) -> Iterator[Pushed]:
+        for step in self._auctions.due(now_ns):
+            for symbol in sorted(self._l2):
+                book, native = self.source.book(symbol), _native(symbol)
+                assert book is not None
+                event = step.event(book, native)
+                yield Pushed(_encode(event), (f"gemini:{symbol}/auction",))
+                if isinstance(event, AuctionResult):
+                    price, size = event.auction_price, event.auction_quantity
+                    fill = Print(native, event.eid, event.time_ms, price, size, "auction", event.eid)
+                    yield Pushed(_encode(fill), (f"gemini:{symbol}/trade",))
 
 
-class Candle:
-    """The prints of one interval, as far as this connection knows them."""
+class Auctions:
+    """When auctions are held: in ``every_s`` seconds one opens, is indicated twice and has its result."""
 
-    def __init__(self, start_ns: int, first: Trade) -> None:
-        self.start_ns = start_ns
-        self._open = self._high = self._low = self._close = first.price_text
-        self._volume = Decimal(0)
+    def __init__(self, every_s: int) -> None:
+        self._quarter_ns = every_s * SECOND // 4
+        self._done: int | None = None
 
-    def add(self, trade: Trade) -> None:
-        """One more print."""
-        self._close = trade.price_text
-        self._high = max(self._high, self._close, key=Decimal)
-        self._low = min(self._low, self._close, key=Decimal)
-        self._volume += Decimal(trade.size_text)
+    def due(self, now_ns: int) -> list["AuctionStep"]:
+        """The steps since this was asked last."""
+        if not self._quarter_ns:
+            return []
+        n = now_ns // self._quarter_ns
+        done, self._done = n if self._done is None else self._done, n
+        return [AuctionStep(each, self._quarter_ns) for each in range(done + 1, n + 1)]
 
-    def row(self) -> list[int | Raw]:
-        """ms, open, high, low, close, volume."""
-        numbers = (self._open, self._high, self._low, self._close, f"{self._volume:f}")
-        return [self.start_ns // MILLISECOND, *(Raw(number.encode()) for number in numbers)]
+
+class AuctionStep(Struct, frozen=True):
+    """The ``n``-th quarter of an auction since 1970."""
+
+    n: int
+    quarter_ns: int
+
+    @property
+    def ns(self) -> int:
+        """When it is due."""
+        return self.n * self.quarter_ns
+
+    def event(self, book: Book, native: str) -> AuctionOpen | AuctionIndicative | AuctionResult:
+        """What is told of it. The first indication is that the auction would fail."""
+        ms = [(self.n + i) * self.quarter_ns // MILLISECOND for i in range(4)]
+        if self.n % 4 == 1:
+            return AuctionOpen(ms[0], ms[3], ms[1], ms[2], native)
+        (bid, _), (ask, size) = book.bids.best() or ("", ""), book.asks.best() or ("", "")
+        eid = ms[0] * 1_000
+        if self.n % 4 == 2:
+            return AuctionIndicative(eid, "failure", ms[0], bid, ask, ask, symbol=native)
+        if self.n % 4 == 3:
+            return AuctionIndicative(eid, "success", ms[0], bid, ask, ask, ask, size, native)
+        return AuctionResult(eid, "success", ms[0], bid, ask, ask, ask, size, native)
 
 
 def _error(reason: str) -> Pushed:
     return Pushed(_encode({"result": "error", "reason": reason}))
 
 
+def _failed(status: int, reason: str, message: str) -> Answer:
+    return Answer(status, _encode({"result": "error", "reason": reason, "message": message}))
+
+
 def invalid_symbol(native: str) -> Answer:
     """What the vendor says of a symbol it does not know."""
-    said = {
-        "result": "error",
-        "reason": "InvalidSymbol",
-        "message": f"Received unsupported symbol '{native}'",
-    }
-    return Answer(400, _encode(said))
+    return _failed(400, "InvalidSymbol", f"Received unsupported symbol '{native}'")
 
 
-def _bad_request(native: str) -> Answer:
+def _bad_request(value: str, what: str) -> Answer:
     """What the book answers instead."""
-    message = f"Supplied value '{native}' is not a valid symbol"
-    return Answer(400, _encode({"result": "error", "reason": "Bad Request", "message": message}))
+    return _failed(400, "Bad Request", f"Supplied value '{value}' is not a valid {what}")
 
 
 def _native(symbol: str) -> str:
@@ -196,49 +222,156 @@ def _snapshot(symbol: str, bids: list[Level], asks: list[Level], history: list[P
     return _encode(said | {"auction_events": []})
 
 
-def _candles(key: tuple[str, str], candles: Sequence[Candle]) -> Pushed:
-    (symbol, interval), rows = key, [candle.row() for candle in reversed(candles)]  # newest first
-    frame = _encode({"type": f"candles_{interval}_updates", "symbol": _native(symbol), "changes": rows})
-    return Pushed(frame, (f"gemini:{symbol}/bar.{interval}",) * len(rows))
+def _past(source: Source, symbol: str, interval: str, now_ns: int) -> Sequence[Bar]:
+    """The bars of a day, or two dozen of the longer ones, oldest first."""
+    length = interval_ns(interval)
+    return source.bars(symbol, length, now_ns - max(DAY, 24 * length), now_ns + 1)
 
 
-def _details(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
+def _rows(bars: Sequence[Bar]) -> list[list[int | Raw]]:
+    """ms, open, high, low, close and volume of each, newest first."""
+    return [
+        [
+            bar.start_ns // MILLISECOND,
+            *(
+                Raw(text.encode())
+                for text in (bar.open_text, bar.high_text, bar.low_text, bar.close_text, bar.volume_text)
+            ),
+        ]
+        for bar in reversed(bars)
+    ]
+
+
+def _candles(symbol: str, interval: str, bars: Sequence[Bar]) -> bytes:
+    said = {"type": f"candles_{interval}_updates", "symbol": _native(symbol), "changes": _rows(bars)}
+    return _encode(said)
+
+
+# REST
+
+
+class Asked(Struct, frozen=True):
+    """A question about an instrument."""
+
+    source: Source
+    instrument: Instrument
+    now_ns: int
+    query: Mapping[str, str] = {}
+    interval: str = ""
+
+    @property
+    def symbol(self) -> str:
+        return self.instrument.symbol
+
+    def count(self, name: str, usual: int) -> int:
+        """The number in the query; ``usual`` where there is none."""
+        text = self.query.get(name, "")
+        return int(text) if _COUNT(text) else usual
+
+    def hours(self) -> Sequence[Bar]:
+        """Those of the last day, oldest first."""
+        return _past(self.source, self.symbol, "1h", self.now_ns)
+
+    def last(self) -> str:
+        """The last price."""
+        day = self.source.day(self.symbol)
+        assert day is not None
+        return day.last
+
+    def best(self) -> dict[str, str]:
+        """The best prices, as tickers have them."""
+        book = self.source.book(self.symbol)
+        assert book is not None
+        sides = {"bid": book.bids.best(), "ask": book.asks.best()}
+        return {name: level[0] for name, level in sides.items() if level is not None}
+
+
+def _details(asked: Asked) -> Answer:
+    i = asked.instrument
     base, _, quote = i.symbol.partition("-")
     said = {
         **{"symbol": _native(i.symbol), "base_currency": base, "quote_currency": quote},
         **{"tick_size": Raw(i.size_step.encode()), "quote_increment": Raw(i.price_step.encode())},
         **{"min_order_size": i.size_step, "status": "open", "wrap_enabled": False, "product_type": "spot"},
+        **{"contract_type": "vanilla", "contract_price_currency": quote},
     }
     return Answer(200, _encode(said))
 
 
-def _book(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
-    book = source.book(i.symbol)
+def _book(asked: Asked) -> Answer:
+    book = asked.source.book(asked.symbol)
     sides = {}
     for name, limit in (("bids", "limit_bids"), ("asks", "limit_asks")):
         side = getattr(book, name)
-        n = _count(query.get(limit, ""))
-        levels = side.top(n or len(side))
-        sides[name] = [{"price": price, "amount": size, "timestamp": "0"} for price, size in levels]
+        levels = side.top(asked.count(limit, 50) or len(side))
+        at = str(asked.now_ns // SECOND)
+        sides[name] = [{"price": price, "amount": size, "timestamp": at} for price, size in levels]
     return Answer(200, _encode(sides))
 
 
-def _trades(source: Source, i: Instrument, query: Mapping[str, str]) -> Answer:
+def _trades(asked: Asked) -> Answer:
+    """The last ones; with ``since_tid`` or ``since`` (ms or s) the first ones after it [unverified]."""
+    n = min(asked.count("limit_trades", 50), 500)
+    trades = asked.source.trades(asked.symbol, PRINTS)
+    if "since_tid" in asked.query:
+        trades = [t for t in trades if (t.number or 0) > asked.count("since_tid", 0)][:n]
+    elif since := asked.count("since", 0):
+        since_ns = since * (MILLISECOND if since >= 10**11 else SECOND)
+        trades = [t for t in trades if (t.venue_ns or 0) >= since_ns][:n]
     rows = [
         {
             **{"timestamp": (t.venue_ns or 0) // SECOND, "timestampms": (t.venue_ns or 0) // MILLISECOND},
-            **{
-                "tid": t.number,
-                "price": t.price_text,
-                "amount": t.size_text,
-                "exchange": "gemini",
-                "type": t.side,
-            },
+            **{"tid": t.number, "price": t.price_text, "amount": t.size_text},
+            **{"exchange": "gemini", "type": t.side},
         }
-        for t in reversed(source.trades(i.symbol, min(_count(query.get("limit_trades", "")), 500)))
+        for t in list(reversed(trades))[:n]
     ]
     return Answer(200, _encode(rows))
 
 
-def _count(text: str) -> int:
-    return int(text) if _COUNT(text) else 50
+def _pubticker(asked: Asked) -> Answer:
+    base, _, quote = asked.symbol.partition("-")
+    traded = [(Decimal(bar.volume_text), Decimal(bar.vwap_text or 0)) for bar in asked.hours()]
+    volume = {
+        base: f"{sum(size for size, _ in traded):f}",
+        quote: f"{sum(size * price for size, price in traded):f}",
+        "timestamp": asked.now_ns // MILLISECOND,
+    }
+    return Answer(200, _encode({**asked.best(), "last": asked.last(), "volume": volume}))
+
+
+def _ticker(asked: Asked) -> Answer:
+    hours, last = asked.hours(), asked.last()
+    said = {
+        "symbol": _native(asked.symbol),
+        "open": hours[0].open_text if hours else last,
+        "high": max((bar.high_text for bar in hours), key=Decimal, default=last),
+        "low": min((bar.low_text for bar in hours), key=Decimal, default=last),
+        "close": last,
+        "changes": [bar.close_text for bar in reversed(hours)][:24],
+    }
+    return Answer(200, _encode(said | asked.best()))
+
+
+def _price(asked: Asked) -> dict[str, str]:
+    hours, last = asked.hours(), asked.last()
+    before = Decimal(hours[0].open_text if hours else last)
+    change = (Decimal(last) - before) / before * 100
+    return {"pair": _native(asked.symbol), "price": last, "percentChange24h": f"{change:.2f}"}
+
+
+def _history(asked: Asked) -> Answer:
+    interval = _INTERVALS.get(asked.interval)
+    if interval is None:
+        return _bad_request(asked.interval, "time frame")
+    return Answer(200, _encode(_rows(_past(asked.source, asked.symbol, interval, asked.now_ns))))
+
+
+_REST: dict[Pattern[str], Callable[[Asked], Answer]] = {
+    re.compile(r"/v1/symbols/details/([^/]+)/?"): _details,
+    re.compile(r"/v1/book/([^/]+)/?"): _book,
+    re.compile(r"/v1/trades/([^/]+)/?"): _trades,
+    re.compile(r"/v1/pubticker/([^/]+)/?"): _pubticker,
+    re.compile(r"/v2/ticker/([^/]+)/?"): _ticker,
+    re.compile(r"/v2/candles/([^/]+)/([^/]+)/?"): _history,
+}

@@ -49,9 +49,8 @@ class Feed:
 
     def check(self, channels: Iterable[Channel]) -> None:
         """Raise ConfigError when the vendor does not offer a kind of channel."""
-        offers = self.adapter.offers()
         for channel in channels:
-            if channel.kind not in offers:
+            if channel.kind not in (offers := self.adapter.offers(channel.symbol)):
                 problem = f"{channel.venue} has no {channel.kind!r}"
                 near = nearest(channel.kind, offers) or sorted(offers)
                 raise ConfigError(problem, where=str(channel), allowed=near)
@@ -110,6 +109,11 @@ class Feed:
             raise masked from None
         except VendorError as error:
             raise type(error)(error.venue, key.mask_text(error.reply)) from None
+
+    @property
+    def ahead_ns(self) -> int | None:
+        """How far the vendor's clock is ahead of ours, to about half a second; None before a REST answer."""
+        return self._rest.ahead_ns.get(self.adapter.venue)
 
     # Packing channels into connections
 

@@ -61,17 +61,20 @@ class Hub:
     async def explain(self, channel: Channel, reason: str, why: Why = Why.OTHER) -> LivetapeError:
         """A refusal as an error that says what would help; an unknown symbol with its neighbours."""
         venue, symbol = channel.venue, channel.symbol
-        keys = " and ".join(self.feed(venue).adapter.key_names) or "its key"
+        keys = " and ".join(self.feed(venue).adapter.key_names)
         match why:
             case Why.LOGIN:
-                return LoginDenied(venue, f"{reason}; check {keys}")
+                remedy = f"check {keys}" if keys else "it wants no key, so it may not serve this address"
+                return LoginDenied(venue, reason, remedy=remedy)
             case Why.CONNECTIONS:
-                return LoginDenied(venue, f"{reason}; end the other program, or use another key in {keys}")
+                remedy = f"end the other program, or use another key in {keys}"
+                return LoginDenied(venue, reason, remedy=remedy)
             case Why.PLAN:
-                return SubscriptionDenied(venue, f"{reason}; the plan of {keys} does not include it", symbol)
+                remedy = f"the plan of {keys} does not include it"
+                return SubscriptionDenied(venue, reason, symbol, remedy)
             case Why.LIMIT:
-                said = f"{reason}; give something up, or add another key to {keys}"
-                return SubscriptionDenied(venue, said, symbol)
+                remedy = f"give something up{f', or add another key to {keys}' if keys else ''}"
+                return SubscriptionDenied(venue, reason, symbol, remedy)
         try:
             known = await self.instruments(venue)
         except LivetapeError:

@@ -122,6 +122,10 @@ class Line:
             each.cancel()
         return asyncio.gather(*ending, return_exceptions=True)
 
+    async def round_trips(self, n: int) -> list[float]:
+        """How many seconds each of ``n`` pings took; none without a connection, or when it ends meanwhile."""
+        return [] if self._transport is None else await self._transport.round_trips(n)
+
     # The life of a connection
 
     async def _run(self) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 from aiohttp_socks import ProxyConnector
 from python_socks import ProxyError
 
+from .. import clock
 from ..core.errors import ConnectError, LoginDenied, VendorError
+from ..core.times import SECOND, ns_of
 from .endpoint import masked, proxy_for, tls_context
 
 MAX_BODY = 64 << 20
@@ -18,6 +21,8 @@ class Rest:
     """An HTTP client that lives as long as the program's loop. ``close`` it at the end."""
 
     def __init__(self) -> None:
+        #: By venue, how far its clock was ahead of ours at its latest answer, to about half a second.
+        self.ahead_ns: dict[str, int] = {}
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
 
     async def get(self, venue: str, url: str, headers: Mapping[str, str] | None = None) -> bytes:
@@ -26,8 +31,10 @@ class Rest:
         Raises ConnectError when trying again may help (with the server's Retry-After), VendorError when the
         vendor refuses this very request.
         """
+        asked_ns = clock.now_ns()
         try:
             async with self._session(url).get(url, headers=headers, allow_redirects=False) as response:
+                self._compare_clocks(venue, response.headers.get("Date", ""), asked_ns)
                 body = await _read(response)
         except (aiohttp.ClientError, ProxyError, TimeoutError, OSError) as error:
             raise ConnectError(venue, f"{masked(url)}: {error or type(error).__name__}") from error
@@ -43,6 +50,14 @@ class Rest:
     async def close(self) -> None:
         """Close all connections."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    def _compare_clocks(self, venue: str, date: str, asked_ns: int) -> None:
+        """A Date has whole seconds: on the average half of one has gone since."""
+        try:
+            venue_ns = ns_of(parsedate_to_datetime(date)) + SECOND // 2
+        except ValueError:
+            return
+        self.ahead_ns[venue] = venue_ns - (asked_ns + clock.now_ns()) // 2
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         proxy = proxy_for(url)

@@ -72,6 +72,13 @@ class Transport(WSListener):
             self._ws.send_close(WSCloseCode.OK)
             self._ws.disconnect(graceful=False)
 
+    async def round_trips(self, n: int) -> list[float]:
+        """How many seconds each of ``n`` pings took; none when the connection ends meanwhile."""
+        try:
+            return list(await self._ws.measure_roundtrip_time(n))
+        except ConnectionResetError:
+            return []
+
     # What picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:

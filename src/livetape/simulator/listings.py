@@ -98,6 +98,7 @@ FOREX = (
     Listing("USD-CAD", "US / Canadian Dollar", "1.40250", "0.00001", "1000", 5, 0.00001, 150_000, "forex"),
     Listing("EUR-GBP", "Euro / Pound", "0.88120", "0.00001", "1000", 5, 0.00001, 150_000, "forex"),
     Listing("EUR-JPY", "Euro / Yen", "179.110", "0.001", "1000", 5, 0.000016, 150_000, "forex"),
+    Listing("HKD-USD", "Hong Kong / US Dollar", "0.12850", "0.00001", "1000", 5, 0.00001, 150_000, "forex"),
 )
 
 INDICES = (

@@ -1,0 +1,32 @@
+"""iTick as it was until 2025: other paths and spellings, a message to log in. Source: as today's API."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from msgspec import json
+
+from . import itick
+
+
+class ITickV1(itick.ITick):
+    """As today's, but without futures and funds. Options: ``plan`` and ``indices``."""
+
+    title = "iTick (until 2025)"
+    option_names = frozenset({"plan", "indices"})
+    paths: ClassVar[Mapping[str, str]] = {"forex": "fws", "indices": "iws", "stock": "sws", "crypto": "cws"}
+
+    def ws_headers(self) -> Mapping[str, str]:
+        return {}
+
+    def login(self) -> list[bytes]:
+        return [*super().login(), json.encode(itick.Request("auth", self.credentials.key))]
+
+    def native(self, place: itick.Place) -> str:
+        return legacy(place)
+
+
+def legacy(place: itick.Place) -> str:
+    """How that API spells what is at ``place``: ``EURUSD``, ``AAPL.US``, ``ETH_USDT``."""
+    if place.asset == "stock":
+        return f"{place.code}.{place.region}"
+    return place.code.replace("-", "_") if place.asset == "crypto" else place.native
