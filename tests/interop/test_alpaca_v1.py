@@ -68,17 +68,17 @@ async def test_the_reconnecting_client_goes_on_after_drops(tmp_path: Path) -> No
 async def test_the_client_that_pauses_resumes(tmp_path: Path) -> None:
     client = cut("alpaca_pause", tmp_path)
     async with (
-        simulated("alpaca") as url,
+        simulated("alpaca", "--rate", "5") as url,
         tapped(url) as tap,
         running(ALPACA_LEGACY, HURRIED, client, cwd=tmp_path, alpaca=tap.url) as program,
     ):
-        await program.until(lambda: tap.connections == 2)
+        await program.until(lambda: tap.connections >= 2)
         # The thread of the first connection has died of being stopped; nobody reads what that one still gets.
         assert [line for line in program.errors if "CancelledError" in line] != []
         heard = len(printed(program, "quote"))
         await program.until(lambda: len(printed(program, "quote")) >= heard + 5)
     assert heard > 0
-    assert wishes(tap.asked) == [[GOOG], [GOOG]]
+    assert wishes(tap.asked)[:2] == [[GOOG], [GOOG]]
     assert_quotes_of_google(program)
 
 

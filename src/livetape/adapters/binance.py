@@ -120,6 +120,7 @@ class Binance(Adapter):
     ws_url = "wss://data-stream.binance.vision/stream"
     rest_url = "https://data-api.binance.vision"
     kinds = frozenset(_STREAM)
+    sample = "BTC-USDT"
     guarantees: Mapping[str, Guarantee] = {
         "book": Guarantee("sequence U/u"),
         "trade": Guarantee("trade id"),
@@ -180,6 +181,9 @@ class Binance(Adapter):
         book = _snapshot.decode(body)
         at, name = book.lastUpdateId, str(Channel(self.venue, symbol, "book"))
         return BookUpdate(name, None, True, checked_levels(book.bids), checked_levels(book.asks), at, at)
+
+    def price_path(self, symbol: str) -> str:
+        return f"/api/v3/ticker/bookTicker?symbol={symbol.replace('-', '')}"
 
     def symbols_paths(self) -> Sequence[str]:
         return ("/api/v3/exchangeInfo",)

@@ -26,6 +26,7 @@ from ..core.times import SECOND, ns_of
 DEPTHS = (10, 25, 100, 500, 1000)  # the venue refuses any other
 REMEMBERED = 1000  # requests whose channels are remembered, in case they are refused
 MINUTE = 60 * SECOND
+LEGACY = {"BTC": "XBT", "DOGE": "XDG"}  #: names that REST has kept
 
 
 class WireLevel(Struct, gc=False):
@@ -208,6 +209,10 @@ class Kraken(Adapter):
             Instrument(unified(p.wsname), p.wsname, _step(p.pair_decimals), _step(p.lot_decimals))
             for p in _pairs.decode(body).result.values()
         ]
+
+    def price_path(self, symbol: str) -> str:
+        pair = "".join(LEGACY.get(asset, asset) for asset in symbol.split("-"))
+        return f"/0/public/Ticker?pair={pair}"
 
     def _requests(self, method: str, channels: Sequence[Channel]) -> list[bytes]:
         wanted: dict[str, list[str]] = {}

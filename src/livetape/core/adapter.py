@@ -84,7 +84,13 @@ class Adapter(ABC):
     @classmethod
     def offers(cls, symbol: str = "") -> frozenset[str]:
         """The kinds of channel to be had, of ``symbol`` or at all: streamed, or made from what is."""
-        return cls.kinds | {kind for kind, source in DERIVED.items() if source in cls.kinds}
+        streamed = cls.streams(symbol)
+        return streamed | {kind for kind, source in DERIVED.items() if source in streamed}
+
+    @classmethod
+    def streams(cls, symbol: str) -> frozenset[str]:
+        """The kinds that the vendor streams of ``symbol``; where it is empty, of any."""
+        return cls.kinds
 
     @classmethod
     def canonical(cls, symbol: str) -> str:

@@ -78,9 +78,7 @@ class ConnectError(LivetapeError):
 
     exit_code = 4
 
-    def __init__(
-        self, venue: str, cause: str, retry_after_s: float | None = None, remedy: str = ""
-    ) -> None:
+    def __init__(self, venue: str, cause: str, retry_after_s: float | None = None, remedy: str = "") -> None:
         self.venue, self.cause, self.retry_after_s, self.remedy = venue, cause, retry_after_s, remedy
         super().__init__(f"{venue}: {_sentence(cause, remedy)}")
 

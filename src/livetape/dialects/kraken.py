@@ -1,7 +1,7 @@
 """Kraken spot, WebSocket v2 and its public REST, in the server role. Source: as the adapter's."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from msgspec import MsgspecError, Raw, Struct, json
 
 from ..adapters.kraken import (
     DEPTHS,
+    LEGACY,
     BookFrame,
     Reply,
     Subscribed,
@@ -18,6 +19,7 @@ from ..adapters.kraken import (
     WireTrade,
     fingerprint,
 )
+from ..core.book import Book
 from ..core.decimals import Level
 from ..core.dialect import Action, Answer, Call, Dialect, House, Pushed, Source
 from ..core.events import Trade
@@ -26,6 +28,7 @@ from ..core.times import SECOND, iso
 
 HISTORY = 50  #: prints in the snapshot of the trade channel
 Sides = tuple[list[Level], list[Level]]  #: bids, then asks
+Tell = Callable[[Source, Instrument, Book, Mapping[str, str]], dict[str, Any]]
 
 
 class Params(Struct, frozen=True):
@@ -45,7 +48,6 @@ _request = json.Decoder(Request)
 _encode = json.Encoder().encode
 _sorted = json.Encoder(order="sorted").encode  # replies have their keys in alphabetical order [recorded]
 _COUNT = re.compile(r"\d{1,6}").fullmatch
-_LEGACY = {"BTC": "XBT", "DOGE": "XDG"}  # names that REST has kept
 
 
 class KrakenDialect(Dialect):
@@ -111,9 +113,8 @@ class KrakenDialect(Dialect):
             return Answer(
                 200, _encode({"error": [], "result": {_pair(i): _listing(i) for i in source.instruments()}})
             )
-        if path == "/0/public/Depth":
-            return _depth(source, query)
-        return None
+        tell = _OF_A_PAIR.get(path)
+        return None if tell is None else _pair_answer(source, query, tell)
 
     # Subscriptions
 
@@ -266,7 +267,7 @@ def _decimals(step: str) -> int:
 
 def _legacy(instrument: Instrument) -> str:
     """The symbol as REST writes it."""
-    return "/".join(_LEGACY.get(asset, asset) for asset in instrument.symbol.split("-"))
+    return "/".join(LEGACY.get(asset, asset) for asset in instrument.symbol.split("-"))
 
 
 def _pair(instrument: Instrument) -> str:
@@ -289,13 +290,34 @@ def _instrument(i: Instrument) -> dict[str, Any]:
     }
 
 
-def _depth(source: Source, query: Mapping[str, str]) -> Answer:
-    wanted, count = query.get("pair", "").upper(), query.get("count", "")
-    n = int(count) if _COUNT(count) else 100
+def _pair_answer(source: Source, query: Mapping[str, str], tell: Tell) -> Answer:
+    wanted = query.get("pair", "").upper()
     for i in source.instruments():
         book = source.book(i.symbol)
         spellings = (_pair(i), _legacy(i), i.symbol.replace("-", ""), i.symbol.replace("-", "/"))
         if book is not None and wanted in spellings:
-            bids, asks = ([[*level, 0] for level in side.top(n)] for side in (book.bids, book.asks))
-            return Answer(200, _encode({"error": [], "result": {_pair(i): {"bids": bids, "asks": asks}}}))
+            return Answer(200, _encode({"error": [], "result": {_pair(i): tell(source, i, book, query)}}))
     return Answer(200, _encode({"error": ["EQuery:Unknown asset pair"]}))
+
+
+def _depth(source: Source, i: Instrument, book: Book, query: Mapping[str, str]) -> dict[str, Any]:
+    count = query.get("count", "")
+    n = int(count) if _COUNT(count) else 100
+    bids, asks = ([[*level, 0] for level in side.top(n)] for side in (book.bids, book.asks))
+    return {"bids": bids, "asks": asks}
+
+
+def _ticker(source: Source, i: Instrument, book: Book, query: Mapping[str, str]) -> dict[str, Any]:
+    """Best ask and bid, last trade, then of the day: volume, its mean price, trades, low, high and open."""
+    (ask, asked), (bid, bidden) = (side.best() or ("0", "0") for side in (book.asks, book.bids))
+    best = {"a": [ask, asked.partition(".")[0], asked], "b": [bid, bidden.partition(".")[0], bidden]}
+    trades, day = source.trades(i.symbol, HISTORY), source.day(i.symbol)
+    if day is None:
+        return best
+    mean = float(day.turnover) / float(day.volume) if float(day.volume) else float(day.last)
+    spans = {"v": day.volume, "p": f"{mean:.5f}", "t": len(trades), "l": day.low, "h": day.high}
+    last = [day.last, trades[-1].size_text if trades else "0"]
+    return best | {"c": last} | {key: [value, value] for key, value in spans.items()} | {"o": day.open}
+
+
+_OF_A_PAIR: dict[str, Tell] = {"/0/public/Depth": _depth, "/0/public/Ticker": _ticker}
