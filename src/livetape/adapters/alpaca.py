@@ -343,9 +343,9 @@ class Alpaca(Adapter):
         return [self._encode({"action": "auth", "key": key, "secret": secret})]
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        """One request, and one for each symbol that the vendor may refuse: it refuses whole requests."""
-        usual = tuple(channel for channel in channels if _usual(channel.symbol))
-        odd = [(channel,) for channel in channels if not _usual(channel.symbol)]
+        """One request, and one for each channel that the vendor may refuse: it refuses whole requests."""
+        usual = tuple(channel for channel in channels if self._usual(channel))
+        odd = [(channel,) for channel in channels if not self._usual(channel)]
         return [self._request("subscribe", asked) for asked in ([usual] if usual else []) + odd]
 
     def unsubscribe(self, channels: Sequence[Channel]) -> list[bytes]:
@@ -353,6 +353,12 @@ class Alpaca(Adapter):
 
     def probe(self) -> bytes | None:
         return self._request("subscribe", ())
+
+    def _usual(self, channel: Channel) -> bool:
+        """Whether ``channel`` looks like one that its endpoint has."""
+        symbol = channel.symbol
+        known = "-" in symbol or _CONTRACT(symbol) or _TICKER(symbol)
+        return bool(known) and channel.kind in self.streams(symbol)
 
     def _request(self, action: str, channels: Sequence[Channel]) -> bytes:
         self._asked.append(tuple(channels) if action == "subscribe" else ())
@@ -368,10 +374,13 @@ class Alpaca(Adapter):
     # What the vendor says
 
     def parse(self, frame: bytes) -> Iterable[Message]:
-        items = (_from_json if frame.startswith(b"[") else _from_msgpack).decode(frame)
-        if type(items[0]) in _EVENTS:
-            return [_EVENTS[type(item)](item) for item in items]
-        return [message for item in items for message in self._other(item)]
+        items = (_from_json if frame[:1] == b"[" else _from_msgpack).decode(frame)
+        read = _EVENTS.get(type(items[0]))
+        if read is None:
+            return [message for item in items for message in self._other(item)]
+        if len(items) == 1:
+            return [read(items[0])]
+        return [_EVENTS[type(item)](item) for item in items]
 
     def _other(self, item: Item) -> Iterable[Message]:
         """News, and controls: never in one frame with anything else."""
@@ -436,11 +445,6 @@ def _chooser(options: Mapping[str, object]) -> Callable[[str, Sequence[str]], st
     return choose
 
 
-def _usual(symbol: str) -> bool:
-    """Whether ``symbol`` has the form of one."""
-    return "-" in symbol or _CONTRACT(symbol) is not None or _TICKER(symbol) is not None
-
-
 def _native(channel: Channel) -> str:
     """The vendor's spelling; news name a pair without its slash [unverified]."""
     return channel.symbol.replace("-", "" if channel.kind == "news" else "/")
@@ -452,9 +456,13 @@ def _name(native: str, kind: str) -> str:
 
 
 def _text(number: Number) -> str:
-    if type(number) is int and number >= 0:  # of 64 bits, or it would have come as text
-        return str(number)
-    return checked(str(number))
+    text = str(number)
+    return text if _plain(text) else checked(text)
+
+
+def _plain(text: str) -> bool:
+    """Whether ``text``, of numbers that a parser has let through, needs no closer look."""
+    return len(text) <= 20 and text.replace(".", "").isdecimal()
 
 
 def _id(exchange: str, number: int | None) -> str | None:
@@ -463,16 +471,20 @@ def _id(exchange: str, number: int | None) -> str | None:
 
 
 def _trade(item: WireTrade) -> Trade:
-    conditions = (item.c,) if isinstance(item.c, str) else tuple(item.c)
+    price, size = str(item.p), str(item.s)
+    if not _plain(price + size):
+        price, size = checked(price), checked(size)
+    conditions = (item.c,) if type(item.c) is str else tuple(item.c)
     return Trade(
         _name(item.S, "trade"),
         ns_of_stamp(item.t),
-        _text(item.p),
-        _text(item.s),
+        price,
+        size,
         _SIDES.get(item.tks),
         _id(item.x, item.i),
-        conditions=conditions,
-        excluded=excluded(conditions, item.z) if item.z else (),  # only stocks are on a tape
+        None,
+        conditions,
+        excluded(conditions, item.z) if item.z else (),  # only stocks are on a tape
     )
 
 
@@ -485,18 +497,18 @@ def _amendment(item: Correction | Cancel) -> Amendment:
 
 
 def _quote(item: WireQuote) -> Quote:
-    return Quote(
-        _name(item.S, "quote"),
-        ns_of_stamp(item.t),
-        *_side(item.bp, item.bs),
-        *_side(item.ap, item.ask_size),
-    )
+    bid, bid_size, ask, ask_size = str(item.bp), str(item.bs), str(item.ap), str(item.ask_size)
+    if not (_plain(bid + bid_size) and _plain(ask + ask_size)):
+        bid, bid_size, ask, ask_size = map(checked, (bid, bid_size, ask, ask_size))
+    name, ns = _name(item.S, "quote"), ns_of_stamp(item.t)
+    if bid[0] != "0" and ask[0] != "0":
+        return Quote(name, ns, bid, bid_size, ask, ask_size)
+    return Quote(name, ns, *_side(bid, bid_size), *_side(ask, ask_size))
 
 
-def _side(price: Number, size: Number) -> tuple[str | None, str | None]:
+def _side(price: str, size: str) -> tuple[str | None, str | None]:
     """Price and size, none where the price is 0: nobody is there."""
-    text = _text(price)
-    return (text, _text(size)) if text.strip("0.") else (None, None)
+    return (price, size) if price.strip("0.") else (None, None)
 
 
 def _book(item: WireBook) -> BookUpdate:

@@ -154,7 +154,8 @@ class Adapter(ABC):
     def decode(self, frame: bytes) -> list[Message]:
         """What ``frame`` says, all or nothing. Raises DecodeError, and nothing else, on bad bytes."""
         try:
-            return list(self.parse(frame))
+            messages = self.parse(frame)
+            return messages if type(messages) is list else list(messages)
         except BAD_INPUT as error:
             raise DecodeError(self.venue, frame, str(error)[:200]) from error
 

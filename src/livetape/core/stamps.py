@@ -15,30 +15,26 @@ Stamp = str | Ext
 _END = 1 << 63
 _TO_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII).fullmatch
 _EXTENSION = -1
-_SCALES = [10 ** (9 - digits) for digits in range(10)]
+_SCALES: list[int] = [10 ** (9 - digits) for digits in range(10)]
 _LOW = (1 << 34) - 1  # seconds, below 30 bits of ns
 
 
 def ns_of_stamp(stamp: Stamp) -> int:
     """What ``stamp`` says. Raises ValueError when it is no time of 1970 to 2262, the range of 64 bits."""
-    if isinstance(stamp, Ext):
-        ns = _ns_of_extension(stamp)
-    else:
-        ns = _second(stamp[:19])
-        digits = stamp[20:-1]
-        if (
-            digits.isdigit()
-            and digits.isascii()
-            and len(digits) < 10
-            and stamp[19] == "."
-            and stamp[-1] == "Z"
-        ):
-            ns += int(digits) * _SCALES[len(digits)]
-        elif stamp[19:] != "Z":
-            raise ValueError(f"not a time in UTC: {stamp[:40]!r}")
+    ns = _ns_of_text(stamp) if isinstance(stamp, str) else _ns_of_extension(stamp)
     if 0 <= ns < _END:
         return ns
     raise ValueError(f"{ns} is not a time in ns")
+
+
+def _ns_of_text(text: str) -> int:
+    ns, fraction = _second(text[:19]), text[19:]
+    digits = fraction[1:-1]
+    if fraction == f".{digits}Z" and len(digits) < 10 and digits.isdigit() and digits.isascii():
+        return ns + int(digits) * _SCALES[len(digits)]
+    if fraction != "Z":
+        raise ValueError(f"not a time in UTC: {text[:40]!r}")
+    return ns
 
 
 def rfc3339(ns: int) -> str:
