@@ -27,7 +27,7 @@ async def reading(tmp_path: Path, market: str, *wishes: str) -> AsyncIterator[Pr
         running(ALPACA_PY, CLIENT, market, *wishes, cwd=tmp_path, alpaca=url) as program,
     ):
         yield program
-    assert not [line for line in program.errors if "error" in line.lower()], program
+    assert not [line for line in program.errors if line.startswith(("ERROR", "Traceback"))], program
 
 
 def some(program: Program, **wanted: int) -> Callable[[], bool]:

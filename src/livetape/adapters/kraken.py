@@ -316,7 +316,7 @@ def fingerprint(asks: list[Level], bids: list[Level]) -> int:
     return crc32("".join(map(_digits, asks + bids)).encode())
 
 
-@lru_cache(1 << 16)  # most of the ten best levels are the same from one message to the next
+@lru_cache(1 << 12)  # most of the ten best levels are the same from one message to the next
 def _digits(level: Level) -> str:
     plain = [f"{Decimal(number):f}" if "e" in number.lower() else number for number in level]
     return "".join([number.replace(".", "").lstrip("0") for number in plain])
