@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from livetape.app import App
+from livetape.config import Config, VenueConfig
 from livetape.core.events import MarketEvent
 from livetape.gateway.server import Gateway
 
@@ -61,14 +62,18 @@ class Client:
 
 @asynccontextmanager
 async def site(rate: float = 5.0) -> AsyncIterator[Site]:
-    async with vendor(rate=rate) as kraken:
-        app = App(config_for(kraken))
-        try:
-            async with app.gateway().serving("127.0.0.1", 0) as gateway, aiohttp.ClientSession() as http:
-                yield Site(app, gateway, http)
-                assert conserved(app)
-        finally:
-            await app.close()
+    async with vendor(rate=rate) as kraken, served(App(config_for(kraken))) as running:
+        yield running
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncIterator[Site]:
+    try:
+        async with app.gateway().serving("127.0.0.1", 0) as gateway, aiohttp.ClientSession() as http:
+            yield Site(app, gateway, http)
+            assert conserved(app)
+    finally:
+        await app.close()
 
 
 async def test_a_subscriber_gets_every_event_once_and_in_order() -> None:
@@ -141,6 +146,27 @@ async def test_mistakes_are_answered_and_end_nothing() -> None:
         await client.ws.send_str("{")
         assert (await client.get())["code"] == "BAD_REQUEST"
         assert (await client.ask(op="ping", id=9))["id"] == 9
+
+
+async def test_what_is_beyond_the_vendors_cap_is_told_and_comes_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FINNHUB_API_KEY", "any")
+    monkeypatch.setattr("livetape.gateway.server.LINGER_S", 0.1)
+    async with vendor("finnhub", rate=20) as finnhub:
+        config = Config(venues={"finnhub": VenueConfig(ws_url=finnhub.ws_url, options={"max_symbols": 2})})
+        async with served(App(config)) as running:
+            client = await running.client()
+            await client.ask(op="subscribe", channels=["finnhub:AAPL", "finnhub:MSFT"])
+            assert (await client.ask(op="subscribe", channels=["finnhub:TSLA"]))["op"] == "ack"
+            while (message := await client.get())["op"] != "error":
+                pass
+            assert (message["code"], message["channel"]) == ("UPSTREAM_CAP", "finnhub:TSLA/trade")
+            assert message["message"].startswith("all 2 symbols are in use; ")
+            assert client.snapshots["finnhub:TSLA/trade"][-1]["state"] == "queued"
+            await client.ask(op="unsubscribe", channels=["finnhub:AAPL"])
+            while not [e for e in client.events if e["type"] == "trade" and e["symbol"] == "TSLA"]:
+                await client.get()
 
 
 async def test_an_unknown_symbol_is_an_error_of_those_who_asked() -> None:

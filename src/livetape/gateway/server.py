@@ -7,7 +7,7 @@ Rule 2: a client's mistakes are answered to that client; they never end its conn
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from .. import __version__, clock
 from ..core.bus import Bus
 from ..core.delivery import DELIVERIES, Subscription
 from ..core.errors import ConfigError
-from ..core.events import Status
+from ..core.events import MarketEvent, Status, Why
 from ..core.instruments import Channel, Instrument
 from ..core.wire import Request, decode_request, reply
 from .fanout import Client, Fanout
@@ -40,6 +40,12 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+}
+_CODES = {
+    Why.LIMIT: "UPSTREAM_CAP",
+    Why.PLAN: "FORBIDDEN",
+    Why.LOGIN: "UPSTREAM_DOWN",
+    Why.CONNECTIONS: "UPSTREAM_DOWN",
 }
 _log = logging.getLogger("livetape.gateway")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -202,7 +208,10 @@ class Gateway:
                 name, request.delivery, request.max_hz, request.depth
             )
             self.fanout.present(client, name, request.depth)
-            self.fanout.open(name).clients.add(client)
+            topic = self.fanout.open(name)
+            topic.clients.add(client)
+            if topic.status is not None:
+                self._tell_refusal(topic.status.event, [client])
 
     def _checked(self, client: Client, request: Request) -> list[Channel]:
         if request.delivery not in DELIVERIES:
@@ -228,9 +237,15 @@ class Gateway:
 
     def _want(self, channels: list[Channel]) -> None:
         new = [channel for channel in channels if not self._users[channel] and channel not in self._lingering]
-        self._upstream.want(new)
-        for channel in channels:
+        for channel in new:
             self.fanout.open(str(channel))
+        try:
+            self._upstream.want(new)
+        except ConfigError:
+            for channel in new:
+                self.fanout.close(str(channel))
+            raise
+        for channel in channels:
             if timer := self._lingering.pop(channel, None):
                 timer.cancel()
             self._users[channel] += 1
@@ -247,10 +262,15 @@ class Gateway:
         self.fanout.close(str(channel))
 
     def _on_status(self, event: object) -> None:
-        """A refused symbol is an error of those who asked for it."""
-        if isinstance(event, Status) and event.state == "denied" and event.channel in self.fanout.channels:
-            message = reply("error", code="UNKNOWN_SYMBOL", channel=event.channel, message=event.detail)
-            for client in self.fanout.channels[event.channel].clients:
+        if isinstance(event, Status) and event.channel in self.fanout.channels:
+            self._tell_refusal(event, self.fanout.channels[event.channel].clients)
+
+    def _tell_refusal(self, event: MarketEvent, clients: Iterable[Client]) -> None:
+        """What is refused, or has to wait, is an error of those who asked for it."""
+        if isinstance(event, Status) and event.state in ("denied", "queued"):
+            code = _CODES.get(event.why, "UNKNOWN_SYMBOL")
+            message = reply("error", code=code, channel=event.channel, message=event.detail)
+            for client in clients:
                 client.socket.write(framed(message))
 
 
