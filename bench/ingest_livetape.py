@@ -11,9 +11,10 @@ from msgspec import json
 from livetape.adapters import find
 from livetape.adapters.kraken import Kraken
 from livetape.core.book import Book
+from livetape.core.effects import Fetch
 from livetape.core.events import BookUpdate, MarketEvent, Trade
 from livetape.core.instruments import Channel
-from livetape.core.session import Fetch, Session
+from livetape.core.session import Session
 
 Callback = Callable[[MarketEvent], object]
 

@@ -8,6 +8,7 @@ from msgspec import json, msgpack
 from livetape.adapters import channels_of, find
 from livetape.core.adapter import Adapter
 from livetape.core.credentials import Credentials
+from livetape.core.effects import Close, Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import (
     Ack,
@@ -28,7 +29,7 @@ from livetape.core.events import (
     Why,
 )
 from livetape.core.instruments import Channel, Instrument
-from livetape.core.session import Close, Send, Session
+from livetape.core.session import Session
 from livetape.core.stamps import extension, ns_of_stamp
 
 KEY = Credentials("K", "S")

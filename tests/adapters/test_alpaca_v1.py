@@ -10,10 +10,11 @@ from msgspec import json
 from livetape.adapters import find
 from livetape.adapters.alpaca_v1 import AlpacaV1, Data, Reply
 from livetape.core.credentials import Credentials
+from livetape.core.effects import Close, Send
 from livetape.core.errors import DecodeError
 from livetape.core.events import Ack, Bar, Denied, Heartbeat, LoggedIn, Message, Quote, Status, Trade, Why
 from livetape.core.instruments import Channel
-from livetape.core.session import Close, Send, Session
+from livetape.core.session import Session
 from livetape.core.times import MILLISECOND, SECOND
 
 KEY = Credentials("K", "S")

@@ -11,10 +11,11 @@ from msgspec import json
 from livetape.adapters import find
 from livetape.adapters.finnhub import Article, Articles, Finnhub, Print, Prints, Refusal, native
 from livetape.core.credentials import Credentials
+from livetape.core.effects import Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import Denied, Heartbeat, Message, News, Status, Trade, Why
 from livetape.core.instruments import Channel, Instrument, unified
-from livetape.core.session import REFUSED_S, Send, Session
+from livetape.core.session import REFUSED_S, Session
 from livetape.core.times import MILLISECOND, SECOND
 
 

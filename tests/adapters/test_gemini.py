@@ -10,6 +10,7 @@ from livetape.adapters.gemini import Gemini
 from livetape.adapters.gemini_v1 import GeminiV1
 from livetape.adapters.gemini_v3 import GeminiV3
 from livetape.core.adapter import Adapter
+from livetape.core.effects import Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import (
     Ack,
@@ -25,7 +26,7 @@ from livetape.core.events import (
     Why,
 )
 from livetape.core.instruments import Channel, Instrument
-from livetape.core.session import Send, Session
+from livetape.core.session import Session
 
 MS = 1_000_000
 OPENED = (

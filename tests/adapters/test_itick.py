@@ -12,6 +12,7 @@ from livetape.adapters.itick import PLANS, REGIONS, ITick, Place, place
 from livetape.adapters.itick_v1 import ITickV1
 from livetape.core.adapter import Limits
 from livetape.core.credentials import Credentials
+from livetape.core.effects import Close, Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import (
     Bar,
@@ -29,7 +30,7 @@ from livetape.core.events import (
     Why,
 )
 from livetape.core.instruments import Channel, Instrument
-from livetape.core.session import Close, Send, Session
+from livetape.core.session import Session
 
 MS = 1_000_000
 SECOND = 1_000_000_000

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from livetape.adapters import find
+from livetape.core.effects import Close, Fetch, Send
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Origin, Quote, Status, Trade, Trust
 from livetape.core.instruments import Channel
-from livetape.core.session import OVERDUE_S, Close, Fetch, Send, Session
+from livetape.core.keeper import OVERDUE_S
+from livetape.core.session import Session
 
 SECOND = 1_000_000_000
 GEMINI_SNAPSHOT = (
@@ -133,6 +135,21 @@ def kraken_trade(number: int, kind: str = "update") -> bytes:
         b'"ord_type":"market","trade_id":%d,"timestamp":"2026-08-02T04:23:43.220187Z"}]}'
         % (kind.encode(), number)
     )
+
+
+def test_a_trade_that_was_told_as_missing_may_still_come() -> None:
+    made = session("kraken", "trade")
+    made.receive(kraken_trade(100), 2 * SECOND)
+    jump = made.receive(kraken_trade(9_100), 3 * SECOND)  # it was 101, or 101 to 9099 come later
+    assert [gap.missing for gap in of(Gap, jump) if gap.end_ns is not None] == [8_999]
+    for n in (102, 103, 105):
+        [trade] = made.receive(kraken_trade(n), 4 * SECOND)
+        assert isinstance(trade, Trade) and trade.number == n
+    assert made.receive(kraken_trade(103), 4 * SECOND) == []  # again
+    [trade] = made.receive(kraken_trade(9_101), 5 * SECOND)
+    assert isinstance(trade, Trade)
+    state = made.channels["kraken:BTC-USD/trade"]
+    assert (state.received, state.delivered, state.superseded) == (7, 6, 1)
 
 
 def test_numbered_trades_tell_how_many_were_lost_and_drop_repetitions() -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from livetape.adapters import find
 from livetape.adapters.binance import Binance
-from livetape.core import session as session_module
+from livetape.core import keeper as keeper_module
 from livetape.core.decimals import Level
+from livetape.core.effects import Close, Effect, Fetch, Send
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Proof, Quote, Status, Trade, Trust
 from livetape.core.instruments import Channel
-from livetape.core.session import Close, Effect, Fetch, Send, Session
+from livetape.core.session import Session
 
 SECOND = 1_000_000_000
 BOOK = Channel("binance", "BTC-USDT", "book")
@@ -185,7 +186,7 @@ def test_a_market_outside_the_snapshot_is_unverifiable_until_the_next() -> None:
 
 
 def test_updates_are_not_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "PENDING", 5)
+    monkeypatch.setattr(keeper_module, "PENDING", 5)
     made = binance()
     for n in range(1, 14):
         made.receive(depth(n, n), SECOND)
@@ -341,3 +342,46 @@ def test_events_are_numbered_and_stamped_in_the_order_in_which_they_happened() -
     numbers = [event.seq for event in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(events)))
     assert [event.recv_ns for event in events] == [3 * SECOND, 3 * SECOND, 4 * SECOND]
+
+
+def test_a_number_that_was_altered_upwards_does_not_freeze_the_book() -> None:
+    made = binance()
+    made.receive(depth(1, 1), 2 * SECOND)
+    made.fetched("BTC-USDT", body(1, [("10", "1")], [("11", "1")]), 2 * SECOND)
+    made.effects()
+    made.receive(depth(2, 9_000), 3 * SECOND)  # it was 2
+    for n in range(3, 3 + keeper_module.REPEATS - 1):
+        assert updates(made.receive(depth(n, n), 4 * SECOND)) == []
+        assert fetches(made) == []
+    told = made.receive(depth(8, 8), 5 * SECOND)
+    assert statuses(told) == [(str(BOOK), Trust.RESYNCING)]
+    assert [gap.cause for gap in told if isinstance(gap, Gap)] == ["5 updates in a row are older than 9000"]
+    assert fetches(made) == [0]
+    assert conserved(made)
+
+
+def test_a_fetched_book_may_be_well_ahead_of_the_stream() -> None:
+    made = binance()
+    made.receive(depth(1, 1), 2 * SECOND)
+    made.fetched("BTC-USDT", body(100, [("10", "1")], [("11", "1")]), 2 * SECOND)
+    made.effects()
+    for n in range(2, 101):
+        assert made.receive(depth(n, n), 3 * SECOND) == []
+    assert len(updates(made.receive(depth(101, 101), 3 * SECOND))) == 1
+    assert fetches(made) == []
+
+
+def test_bad_frames_do_not_put_off_the_book_that_was_asked_for() -> None:
+    made = Session(find("gemini")())
+    made.want([Channel("gemini", "BTC-USD", "book")], SECOND)
+    made.connected(SECOND)
+    snapshot = b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","1"]],"trades":[]}'
+    now_ns, asked, made_anew = SECOND, 0, 0
+    while now_ns < 60 * SECOND:  # a bad frame each 0.4 s, as long as it takes
+        now_ns += SECOND * 4 // 10
+        made.receive(b"\xff", now_ns)
+        made.tick(now_ns)
+        if [e for e in made.effects() if isinstance(e, Send) and b'"subscribe"' in e.frame]:
+            asked += 1
+            made_anew += len(updates(made.receive(snapshot, now_ns)))
+    assert asked == made_anew >= 8

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from livetape.core.adapter import Adapter, Limits
+from livetape.core.effects import Close, Effect, Send
 from livetape.core.events import Denied, LoggedIn, MarketEvent, Message, Status, Trade, Why
 from livetape.core.instruments import Channel
-from livetape.core.session import FORBIDDEN_S, Close, Effect, Send, Session
+from livetape.core.session import FORBIDDEN_S, Session
 
 SECOND = 1_000_000_000
 TRADES = Channel("door", "A", "trade")

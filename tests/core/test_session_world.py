@@ -11,9 +11,10 @@ import pytest
 
 from livetape.adapters.binance import Binance
 from livetape.core.decimals import Level
+from livetape.core.effects import Close, Fetch
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Trust
 from livetape.core.instruments import Channel
-from livetape.core.session import Close, Fetch, Session
+from livetape.core.session import Session
 
 SECOND = 1_000_000_000
 BOOK = Channel("binance", "BTC-USDT", "book")

@@ -7,9 +7,10 @@ import pytest
 from livetape.adapters.binance import Binance
 from livetape.adapters.binance_us import BinanceUS
 from livetape.core.adapter import Adapter
+from livetape.core.effects import Fetch
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Quote, Trade, Trust
 from livetape.core.instruments import Channel, unified
-from livetape.core.session import Fetch, Session
+from livetape.core.session import Session
 
 from .recordings import Frames, cryptofeed, cryptofeed_rest, hftbacktest, is_depth
 

@@ -11,9 +11,10 @@ from msgspec import json
 from livetape.adapters.gemini import Gemini
 from livetape.adapters.gemini_v1 import GeminiV1
 from livetape.adapters.gemini_v3 import BookTicker, Depth, GeminiV3, Print
+from livetape.core.effects import Close
 from livetape.core.events import BookUpdate, Gap, Heartbeat, MarketEvent, Quote, Trade, Trust
 from livetape.core.instruments import Channel
-from livetape.core.session import Close, Session
+from livetape.core.session import Session
 
 from .recordings import cryptofeed
 

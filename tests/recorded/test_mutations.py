@@ -25,9 +25,10 @@ from livetape.adapters.binance import Binance
 from livetape.adapters.binance_us import BinanceUS
 from livetape.adapters.kraken import Kraken
 from livetape.core.adapter import Adapter
+from livetape.core.effects import Close, Effect, Fetch, Send
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Message, Trust
 from livetape.core.instruments import Channel, unified
-from livetape.core.session import Close, Effect, Fetch, Send, Session
+from livetape.core.session import Session
 
 from .recordings import Frames, crossbook, cryptofeed, cryptofeed_rest, hftbacktest, is_depth, transcoded
 from .truth import BinanceTape, KrakenTape, Tape, Truth

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import aiohttp
+import pytest
 from msgspec import json
 
 from ..cli.running import finish, livetape, start
@@ -35,3 +37,67 @@ async def test_simulate_ends_by_itself() -> None:
     out, _, code = await livetape("simulate", "kraken", "gemini", "--port", "0", "--duration", "0.3")
     assert [bool(EXPORT(line)) for line in out.splitlines(keepends=True)] == [True, True]
     assert code == 0
+
+
+async def exports(*arguments: str, env: dict[str, str] | None = None) -> dict[str, str]:
+    out, _, code = await livetape("simulate", *arguments, "--port", "0", "--duration", "0.1", env=env or {})
+    assert code == 0
+    lines = [line.removeprefix("export ").partition("=") for line in out.splitlines()]
+    return {name: value for name, _, value in lines if not name.startswith("LIVETAPE_")}
+
+
+async def test_keys_are_made_up_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "FINNHUB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    made_up = {"APCA_API_KEY_ID": "simulated", "APCA_API_SECRET_KEY": "simulated"}
+    assert await exports("alpaca", "kraken") == made_up
+    assert await exports("alpaca", env={"APCA_API_KEY_ID": "mine", "APCA_API_SECRET_KEY": "mine"}) == {}
+    asked = await exports("alpaca", "finnhub", "--key", "K:a $b", "--key", "L")
+    assert asked == {"APCA_API_KEY_ID": "K", "APCA_API_SECRET_KEY": "'a $b'", "FINNHUB_API_KEY": "K"}
+
+
+async def test_faults_are_those_of_all_venues_and_keys_are_checked() -> None:
+    arguments = ("--fault", "cap=1", "--fault", "drop:after=5s", "--key", "K")
+    vendors = await start("simulate", "finnhub", "kraken", "--port", "0", *arguments)
+    assert vendors.stdout is not None
+    url = (await vendors.stdout.readline()).decode().strip().partition("=")[2]
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{url}/?token=K") as ws:
+            for symbol in ("AAPL", "MSFT"):
+                await ws.send_json({"type": "subscribe", "symbol": symbol})
+            messages = [message async for message in ws if "error" in message.data]
+            assert [message.json()["msg"] for message in messages] == ["Subscribing to too many symbols"]
+            assert ws.close_code == 1001
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{url}/?token=L")
+        assert refused.value.status == 401
+    vendors.terminate()
+    assert (await finish(vendors))[2] == 0
+
+
+async def test_echo_says_again_what_it_is_told() -> None:
+    process = await start("simulate", "echo", "--port", "0")
+    assert process.stdout is not None
+    name, _, url = (await process.stdout.readline()).decode().strip().partition("=")
+    assert name == "export LIVETAPE_ECHO_WS_URL"
+    async with aiohttp.ClientSession() as http, http.ws_connect(url) as ws:
+        await ws.send_str("é")
+        await ws.send_bytes(b"\xff")
+        assert (await ws.receive_str(), await ws.receive_bytes()) == ("é", b"\xff")
+    process.terminate()
+    assert (await finish(process))[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("kraken", "--fault", "drip"), "--fault: 'drip' is no fault; did you mean drop"),
+        (("kraken", "--fault", "cap=1"), "--fault: 'cap' is no fault"),
+        (("echo", "--fault", "drop"), "--fault: echo has no faults"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    out, errors, code = await livetape("simulate", *arguments, "--port", "0")
+    assert (out, code) == ("", 2)
+    assert said in errors
+    assert errors.count("\n") == 1

@@ -14,7 +14,8 @@ from livetape import clock
 from livetape.core.channel import ChannelState
 from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Origin, Quote, Status, Trade, Trust
 from livetape.core.times import SECOND
-from livetape.simulator.market import LISTINGS, Market
+from livetape.simulator.listings import LISTINGS
+from livetape.simulator.market import Market
 from livetape.simulator.server import Vendor
 
 from ..live import Live, live

@@ -7,11 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from livetape.adapters import find
+from livetape.core.effects import Fetch, Send
 from livetape.core.errors import StoreError
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Origin, Quote, Status, Trade
 from livetape.core.instruments import Channel, unified
 from livetape.core.raw import Direction, RawRecord, Recipe
-from livetape.core.session import Fetch, Send, Session
+from livetape.core.session import Session
 from livetape.feeds.replay import TICK_NS, Replay
 from livetape.store.journal import Journal
 from livetape.store.reader import open_store

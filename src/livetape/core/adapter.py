@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from .book import Book
 from .credentials import Credentials
 from .errors import ConfigError, DecodeError
-from .events import BookUpdate, Message
+from .events import BookUpdate, Denied, Message
 from .instruments import DERIVED, Channel, Instrument, unified
 from .sequence import Rule
 
@@ -196,6 +196,10 @@ class Adapter(ABC):
             return self.parse_symbols(path, body)
         except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
+
+    def refusal(self, body: bytes) -> Denied | None:
+        """What a REST answer of HTTP status 200 says against the request; None where it grants it."""
+        return None
 
     def price_path(self, symbol: str) -> str | None:
         """Where, below the REST address, the present price or book of ``symbol`` is; None where nowhere."""

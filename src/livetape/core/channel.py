@@ -1,5 +1,7 @@
 """What a session knows of one subscribed channel (floor 2)."""
 
+from collections.abc import Iterable
+
 from .adapter import Adapter, Guarantee
 from .book import Book
 from .events import BookUpdate, Gap, Proof, Trust, Why
@@ -40,7 +42,9 @@ class ChannelState:
         self.fetches = 0
         self.resyncs = 0
         self.asked_ns = 0  #: when a new book was asked for last, or will be
+        self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
         self.number: int | None = None  #: of the last trade
+        self.hole = range(0)  #: numbers of trades that are told as missing and may still come
         self.last_best: Best | None = None
         self.day = Day(str(channel)) if channel.kind == "summary" else None
         self.received = self.delivered = self.superseded = self.discarded = 0
@@ -69,3 +73,38 @@ class ChannelState:
         wait_ns = 0 if self.resyncs < 3 else min(30 * SECOND, SECOND >> 2 << (self.resyncs - 3))
         self.asked_ns = now_ns + wait_ns
         return wait_ns
+
+
+class Channels(dict[str, ChannelState]):
+    """The channels of a session by name, and how they hang together."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    def carriers(self, channel: Channel) -> list[Channel]:
+        """The channel itself and, where it is made from another one, that one."""
+        state = self.get(str(channel)) or ChannelState(channel, self._adapter)
+        return [channel, state.source] if state.derived else [channel]
+
+    def upstream(self, channels: Iterable[Channel]) -> list[Channel]:
+        """Those of ``channels`` that the venue knows, once each."""
+        return [channel for channel in dict.fromkeys(channels) if not self[str(channel)].derived]
+
+    def made(self, state: ChannelState) -> ChannelState | None:
+        """The channel that is made from this one."""
+        made = self.get(state.makes)
+        return made if made is not None and made.derived else None
+
+    def made_from(self, state: ChannelState) -> list[ChannelState]:
+        """A channel and the one that is made from it, if one is."""
+        made = self.made(state)
+        return [state] if made is None else [state, made]
+
+    def wire(self, state: ChannelState) -> tuple[str, str]:
+        """The vendor's own stream that carries a channel."""
+        return state.channel.symbol, self._adapter.stream(state.channel)
+
+    def together(self, state: ChannelState) -> list[ChannelState]:
+        """All channels that the vendor's stream of this one carries."""
+        mine = self.wire(state)
+        return [each for each in self.values() if not each.derived and self.wire(each) == mine]

@@ -174,4 +174,6 @@ class Dialect(ABC):
 
     def switch(self, name: str) -> str:
         """How the vendor behaves where ``switches`` leaves a choice."""
-        return self.house.switches.get(name, self.switches[name][0])
+        usual, *_ = values = self.switches[name]
+        chosen = self.house.switches.get(name, usual)
+        return chosen if chosen in values or ("N" in values and chosen.isdecimal()) else usual

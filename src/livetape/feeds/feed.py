@@ -10,7 +10,7 @@ from ..core.adapter import NOBODY, Adapter
 from ..core.channel import ChannelState
 from ..core.credentials import Credentials
 from ..core.decimals import nearest
-from ..core.errors import ConfigError, ConnectError, LimitReached, VendorError
+from ..core.errors import ConfigError, ConnectError, LimitReached, LoginDenied, VendorError
 from ..core.events import MarketEvent, Status, Trust, Why
 from ..core.instruments import Channel, Instrument
 from ..core.raw import Recipe
@@ -101,9 +101,13 @@ class Feed:
         """The vendor's answer at ``path``. Raises ConnectError or VendorError."""
         key = self.adapter.credentials
         try:
-            return await self._rest.get(
+            body = await self._rest.get(
                 self.adapter.venue, self._endpoint.rest_address(path), self.adapter.rest_headers()
             )
+            if refused := self.adapter.refusal(body):
+                kind = LoginDenied if refused.why is Why.LOGIN else VendorError
+                raise kind(self.adapter.venue, refused.reason)
+            return body
         except ConnectError as error:
             masked = ConnectError(error.venue, key.mask_text(error.cause), error.retry_after_s)
             raise masked from None

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from msgspec import Struct
 
 from .. import clock
+from ..core.effects import Close, Fetch, Send
 from ..core.errors import ConnectError, VendorError
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
-from ..core.session import FORBIDDEN_S, Close, Fetch, Send, Session
+from ..core.session import FORBIDDEN_S, Session
 from .endpoint import Endpoint, masked
 from .pace import Paced
 from .rest import Rest

@@ -171,7 +171,7 @@ async def connect(venue: str, url: str, owner: Owner, headers: Mapping[str, str]
     """Open a WebSocket for ``owner``. Raises ConnectError, or LoginDenied where it is no use."""
     try:
         async with asyncio.timeout(CONNECT_S):
-            await ws_connect(
+            _, made = await ws_connect(
                 lambda: Transport(owner),
                 url,
                 ssl_context=tls_context() if url.startswith("wss") else None,
@@ -198,6 +198,8 @@ async def connect(venue: str, url: str, owner: Owner, headers: Mapping[str, str]
         raise ConnectError(venue, f"{masked(url)} did not answer within {CONNECT_S:.0f} s") from error
     except (OSError, WSError, ProxyError, ValueError) as error:
         raise ConnectError(venue, f"{masked(url)}: {error}") from error
+    if made is None:  # what picows makes of a server that hangs up instead of answering
+        raise ConnectError(venue, f"{masked(url)} hung up without an answer")
 
 
 def _handshake_cause(error: WSHandshakeError, url: str) -> str:

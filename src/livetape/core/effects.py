@@ -1,0 +1,34 @@
+"""What a session wants done by whoever holds the socket (floor 1)."""
+
+from msgspec import Struct
+
+
+class Send(Struct, frozen=True):
+    """Send this frame."""
+
+    frame: bytes
+
+
+class Fetch(Struct, frozen=True):
+    """Fetch ``path`` below the venue's REST address and hand the body to ``Session.fetched``.
+
+    ``attempt`` counts from 0; wait longer with each.
+    """
+
+    symbol: str
+    path: str
+    attempt: int
+
+
+class Close(Struct, frozen=True):
+    """Close the connection and dial again.
+
+    ``at_once`` where nothing went wrong, else after the back-off and not before ``wait_s``.
+    """
+
+    cause: str
+    at_once: bool = False
+    wait_s: float = 0.0
+
+
+Effect = Send | Fetch | Close

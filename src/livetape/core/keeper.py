@@ -1,0 +1,221 @@
+"""The books of a session: begun, bridged, applied, proved, thrown away and asked for again (floor 2)."""
+
+from msgspec.structs import replace
+
+from .adapter import Adapter
+from .book import Book
+from .channel import SECOND, Channels, ChannelState
+from .effects import Close, Effect, Fetch, Send
+from .events import BookUpdate, Quote, Trust
+from .outlet import Outlet
+from .sequence import Verdict
+
+PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
+REPEATS = 5  #: after so many in a row the number that they are older than is not believed
+OVERDUE_S = 10  #: how long a snapshot, a first message or a login may take before it is asked for again
+
+
+class Keeper:
+    """Keeps the book of each channel in ``channels``; what is to be done goes into ``effects``."""
+
+    def __init__(self, adapter: Adapter, channels: Channels, outlet: Outlet, effects: list[Effect]) -> None:
+        self._adapter, self._channels = adapter, channels
+        self._outlet, self._effects = outlet, effects
+
+    def take(self, state: ChannelState, update: BookUpdate, now_ns: int) -> None:
+        """Deal with an update from the stream: apply it, begin with it, or hold it for a snapshot."""
+        state.received += 1
+        if update.snapshot:
+            self.start(state, update, now_ns)
+            return
+        if state.pending is None and state.book is None:
+            if self._adapter.snapshot_path(state.channel.symbol) is None or now_ns < state.asked_ns:
+                state.discarded += 1
+                return
+            self.fetch(state)
+        if state.pending is not None:
+            if len(state.pending) >= PENDING:
+                state.discarded += len(state.pending) if state.book is None else 0
+                state.pending.clear()
+            state.pending.append(update)
+        if state.book is not None:
+            self._apply(state, state.book, update, now_ns)
+
+    def start(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
+        """Begin a new book, and a new proof, from a snapshot."""
+        book = self._book_of(snapshot)
+        if self._wrong(book, snapshot):
+            state.discarded += 1
+            self.resync(state, "the snapshot fails its own checksum", now_ns)
+        else:
+            self._install(state, book, snapshot, now_ns)
+
+    def _book_of(self, snapshot: BookUpdate) -> Book:
+        book = Book()
+        book.apply(snapshot.bids, snapshot.asks, depth=self._adapter.depth)
+        book.seq = snapshot.last
+        if self._adapter.snapshot_depth is not None:
+            for side in (book.bids, book.asks):
+                if len(side) >= self._adapter.snapshot_depth:
+                    side.close_horizon()
+        return book
+
+    def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
+        state.book, state.pending, state.expected_ns = book, None, None
+        state.repeats = None  # a fetched snapshot may be well ahead of the stream
+        for carried in self._channels.made_from(state):
+            carried.proof = None
+            self._outlet.believe(carried, now_ns)
+            self._outlet.close_gap(carried, now_ns, healed="snapshot")
+        self._watch_horizon(state, book, now_ns)
+        self._deliver(state, book, snapshot, now_ns)
+
+    def bridge(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
+        """Join a fetched snapshot to the updates held since before it was asked for."""
+        held, rule, at = state.pending or [], self._adapter.sequence, snapshot.last
+        assert rule is not None and at is not None, "a fetched snapshot needs numbered updates"
+        fresh = [update for update in held if (update.last or 0) > at]
+        if fresh and rule(at, fresh[0].first or 0, fresh[0].last or 0) is Verdict.GAP:
+            state.superseded += 1  # the snapshot is older than the stream
+            self.fetch(state)
+        elif state.book is None:
+            state.superseded += len(held) - len(fresh)
+            self.start(state, snapshot, now_ns)
+            for update in fresh:
+                if state.book is not None:
+                    self._apply(state, state.book, update, now_ns)
+                else:
+                    _hold(state, update)
+        else:  # these updates were delivered already: tell the whole book once
+            book = self._book_of(snapshot)
+            for update in fresh:
+                book.apply(update.bids, update.asks)
+                book.seq = update.last
+            self._install(state, book, _whole(state, book), now_ns)
+
+    def _apply(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
+        rule = self._adapter.sequence
+        if rule is not None and book.seq is not None and update.first is not None and update.last is not None:
+            verdict = rule(book.seq, update.first, update.last)
+            if verdict is Verdict.DROP:
+                self._drop(state, book, now_ns)
+                return
+            if verdict is Verdict.GAP:
+                self.resync(state, f"update {book.seq} was followed by {update.first}", now_ns)
+                _hold(state, update)
+                return
+        state.repeats = 0
+        book.apply(update.bids, update.asks, depth=self._adapter.depth)
+        book.seq = update.last
+        if self._wrong(book, update):
+            state.discarded += 1
+            self.resync(state, "checksum", now_ns)
+        elif state.guarantee is None and book.crossed:
+            state.discarded += 1
+            self.resync(state, "crossed", now_ns)
+        else:
+            self._watch_horizon(state, book, now_ns)
+            self._deliver(state, book, update, now_ns)
+
+    def _drop(self, state: ChannelState, book: Book, now_ns: int) -> None:
+        """Pass an update over that is in the book already. A long row of them means that it is not."""
+        state.superseded += 1
+        if state.repeats is not None:
+            state.repeats += 1
+            if state.repeats >= REPEATS:
+                self.resync(state, f"{REPEATS} updates in a row are older than {book.seq}", now_ns)
+
+    def _wrong(self, book: Book, update: BookUpdate) -> bool:
+        return update.checksum is not None and self._adapter.checksum(book) != update.checksum
+
+    def _watch_horizon(self, state: ChannelState, book: Book, now_ns: int) -> None:
+        """A fetched snapshot ends somewhere: prove no deeper, and fetch anew before the market leaves it."""
+        reach = self._adapter.snapshot_depth
+        if reach is None or (told := book.told) is None:
+            return
+        if state.proof is not None and state.proof.depth != told:
+            state.proof = replace(state.proof, depth=told)
+        if told == 0:
+            for carried in self._channels.made_from(state):
+                self._outlet.mark(
+                    carried, Trust.UNVERIFIABLE, "the market left the range of the snapshot", now_ns
+                )
+        if told < reach // 10 and state.pending is None:
+            self.fetch(state)
+
+    def resync(self, state: ChannelState, cause: str, now_ns: int) -> None:
+        """Throw the book away and ask for a new one; soon at first, more slowly if it goes wrong again."""
+        for carried in self._channels.made_from(state):
+            self._outlet.mark(carried, Trust.RESYNCING, cause, now_ns)
+            self._outlet.open_gap(carried, cause, now_ns)
+        state.forget()
+        if state.expected_ns == state.asked_ns:
+            return  # it will be asked for when the wait is over
+        if self._adapter.dials_to_change:
+            self._effects.append(Close(cause))
+        elif (wait_ns := state.back_off(now_ns)) > 0:
+            state.expected_ns = now_ns + wait_ns
+        else:
+            self.ask_again(state, now_ns)
+
+    def ask_again(self, state: ChannelState, now_ns: int) -> None:
+        """Ask for the book anew: fetch it where it is fetched, unless that is under way, else resubscribe."""
+        if state.denied is not None:
+            state.expected_ns = None
+            self._effects += map(Send, self._adapter.subscribe([state.channel]))
+            return
+        state.expected_ns = now_ns + OVERDUE_S * SECOND
+        if self._adapter.snapshot_path(state.channel.symbol) is not None:
+            if state.pending is None:
+                self.fetch(state)
+            return
+        together = self._channels.together(state)
+        for other in together:
+            if other is not state:
+                self._outlet.open_gap(other, "resubscribed", now_ns)
+        channels = [each.channel for each in together]
+        self._effects += map(Send, self._adapter.unsubscribe(channels))
+        self._effects += map(Send, self._adapter.subscribe(channels))
+
+    def fetch(self, state: ChannelState) -> None:
+        path = self._adapter.snapshot_path(state.channel.symbol)
+        assert path is not None
+        if state.pending is None:
+            state.pending, state.fetches = [], 0
+        else:
+            state.fetches += 1
+        self._effects.append(Fetch(state.channel.symbol, path, state.fetches))
+
+    def show(self, state: ChannelState, now_ns: int) -> None:
+        """Tell a book that is there already whole."""
+        if state.book is not None:
+            self._outlet.tell(state, now_ns)
+            state.received += 1
+            self._deliver(state, state.book, _whole(state, state.book), now_ns)
+
+    def _deliver(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
+        state.heard_ns = now_ns
+        self._outlet.deliver(state, update, now_ns, _book=book)
+        if (quote := self._channels.made(state)) is not None and quote.wanted:
+            bid, bid_size = book.bids.best() or (None, None)
+            ask, ask_size = book.asks.best() or (None, None)
+            if (best := (bid, bid_size, ask, ask_size)) != quote.last_best:
+                quote.last_best = best
+                quote.received += 1
+                quote.heard_ns = now_ns
+                event = Quote(str(quote.channel), update.venue_ns, *best, book.seq)
+                self._outlet.deliver(quote, event, now_ns)
+
+
+def _hold(state: ChannelState, update: BookUpdate) -> None:
+    """Keep ``update`` for the snapshot that is on its way, if one is."""
+    if state.pending is None:
+        state.discarded += 1
+    else:
+        state.pending.append(update)
+
+
+def _whole(state: ChannelState, book: Book) -> BookUpdate:
+    """All of ``book`` as a snapshot."""
+    bids, asks = book.bids.top(len(book.bids)), book.asks.top(len(book.asks))
+    return BookUpdate(str(state.channel), None, True, bids, asks, book.seq, book.seq)
