@@ -152,6 +152,27 @@ def test_a_trade_that_was_told_as_missing_may_still_come() -> None:
     assert (state.received, state.delivered, state.superseded) == (7, 6, 1)
 
 
+def test_what_comes_twice_is_delivered_once_where_the_venue_lets_one_know() -> None:
+    made = session("gemini", "trade")
+    made.receive(GEMINI_SNAPSHOT, 2 * SECOND)
+    line = (
+        b'{"type":"trade","symbol":"BTCUSD","event_id":%d,"timestamp":1560976400428,'
+        b'"price":"9004.21","quantity":"0.09","side":"buy"}'
+    )
+    assert [len(of(Trade, made.receive(line % n, 3 * SECOND))) for n in (1, 2, 1, 2, 3)] == [1, 1, 0, 0, 1]
+    bar = Session(find("kraken")())
+    bar.want([Channel("kraken", "BTC-USD", "quote")], SECOND)
+    bar.connected(SECOND)
+    ticker = (
+        b'{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":%d,"bid_qty":1,"ask":12,'
+        b'"ask_qty":1,"timestamp":"2026-08-02T04:23:43.220187Z"}]}'
+    )
+    assert [len(of(Quote, bar.receive(ticker % n, 2 * SECOND))) for n in (1, 1, 2, 1)] == [1, 0, 1, 1]
+    bar.disconnected("reset", 3 * SECOND)
+    bar.connected(4 * SECOND)
+    assert len(of(Quote, bar.receive(ticker % 1, 5 * SECOND))) == 1  # after a break it is news again
+
+
 def test_numbered_trades_tell_how_many_were_lost_and_drop_repetitions() -> None:
     made = session("kraken", "trade")
     assert not of(Trade, made.receive(kraken_trade(7, "snapshot"), 2 * SECOND))  # history from before us

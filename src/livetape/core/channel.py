@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from .adapter import Adapter, Guarantee
 from .book import Book
-from .events import BookUpdate, Gap, Proof, Trust, Why
+from .events import BookUpdate, Gap, MarketEvent, Proof, Trust, Why
 from .instruments import DERIVED, Channel
 from .summary import Day
 
 SECOND = 1_000_000_000
+RECENT = 1_000  #: ids of trades that are remembered, to know a repetition
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]
 
@@ -43,11 +44,22 @@ class ChannelState:
         self.resyncs = 0
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
+        self.last: MarketEvent | None = None  #: as the venue sent it; neither book nor trade
+        self.recent: dict[str, None] = {}  #: ids of trades, the oldest first
         self.number: int | None = None  #: of the last trade
         self.hole = range(0)  #: numbers of trades that are told as missing and may still come
         self.last_best: Best | None = None
         self.day = Day(str(channel)) if channel.kind == "summary" else None
         self.received = self.delivered = self.superseded = self.discarded = 0
+
+    def repeated(self, trade_id: str) -> bool:
+        """Whether a trade of that id has come lately; from now on it has."""
+        if trade_id in self.recent:
+            return True
+        self.recent[trade_id] = None
+        if len(self.recent) > RECENT:
+            del self.recent[next(iter(self.recent))]
+        return False
 
     @property
     def usual(self) -> Trust:
@@ -65,7 +77,7 @@ class ChannelState:
         """Throw away what cannot be trusted any more."""
         if self.pending is not None and self.book is None:
             self.discarded += len(self.pending)
-        self.book = self.pending = self.last_best = None
+        self.book = self.pending = self.last_best = self.last = None
 
     def back_off(self, now_ns: int) -> int:
         """How long, in ns, to wait before asking for a new book: not at all unless it failed lately."""

@@ -245,6 +245,9 @@ class Session:
         if backfilled and state.number is None:  # history from before we were here
             return
         state.received += 1
+        if trade.number is None and trade.id is not None and state.repeated(trade.id):
+            state.superseded += 1
+            return
         if trade.number is not None:
             lost = 0 if state.number is None else trade.number - state.number - 1
             if trade.number in state.hole:  # late, or the number that made the hole was wrong
@@ -284,6 +287,10 @@ class Session:
         state = self.channels.get(event.channel)
         if state is not None:
             state.received += 1
+            if event == state.last and event.venue_ns is not None:  # the same again, its time included
+                state.superseded += 1
+                return
+            state.last = event
             self._outlet.confirm(state, now_ns)
             self._outlet.deliver(state, event, now_ns)
 
