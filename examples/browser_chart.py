@@ -1,9 +1,9 @@
 """One connection to Finnhub for any number of browsers: a live chart with search, on your own machine.
 
-python examples/browser_chart.py finnhub:AAPL finnhub:BTC-USDT finnhub:EUR-USD --port 8765
+    python examples/browser_chart.py finnhub:AAPL finnhub:BTC-USDT finnhub:EUR-USD --port 8765
 
-Needs FINNHUB_API_KEY. The same as ``livetape up finnhub:AAPL …``: symbols that browsers choose are subscribed once, however
-many look at them, and within the 50 that the plan allows.
+Needs FINNHUB_API_KEY. The same as ``livetape up finnhub:AAPL …``: symbols that browsers choose are subscribed
+once, however many look at them, and within the 50 that the plan allows.
 """
 
 import argparse

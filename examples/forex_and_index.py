@@ -1,4 +1,4 @@
-"""Records forex and indices from iTick into SQLite, then draws a pair.
+"""Records forex and indices from iTick into SQLite, then draws a chart of each.
 
     python examples/forex_and_index.py tape --seconds 60
 
@@ -13,7 +13,9 @@ from livetape import Stream, open_store
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("store", nargs="?", default="tape")
-arguments.add_argument("--sources", nargs="+", default=["itick:EUR-USD", "itick:GBP-USD", "itick:SPX", "itick:DJI"])
+arguments.add_argument(
+    "--sources", nargs="+", default=["itick:EUR-USD", "itick:GBP-USD", "itick:SPX", "itick:DJI"]
+)
 arguments.add_argument("--seconds", type=float, default=60)
 chosen = arguments.parse_args()
 
@@ -37,5 +39,6 @@ with contextlib.suppress(KeyboardInterrupt):
 stop.cancel()
 
 tape = open_store(chosen.store)
-channel = next(channel for channel in tape.counts() if channel.endswith("/trade"))
-print("drawn:", tape.plot(channel, out="price.png"))
+for channel in tape.counts():
+    if channel.endswith("/trade"):
+        print("drawn:", tape.plot(channel))

@@ -1,9 +1,9 @@
 """Writes the best levels of a Gemini book as JSON lines, one after every change.
 
-python examples/gemini_book.py BTC-USD book.jsonl --seconds 60
+    python examples/gemini_book.py BTC-USD book.jsonl --seconds 60
 
-The whole book is kept and only the output is cut, so no level is forgotten. The vendor's counter proves that no message
-was lost, and each line says how far it may be believed.
+The whole book is kept and only the output is cut, so no level is forgotten. The vendor's counter proves that
+no message was lost, and each line says how far it may be believed.
 """
 
 import argparse
@@ -25,7 +25,7 @@ chosen = arguments.parse_args()
 
 stream = Stream(f"gemini:{chosen.symbol}/book", config=load(settings=["venues.gemini.api=v1"]))
 
-with chosen.file.open("ab") as lines:
+with chosen.file.open("ab", buffering=0) as lines:
 
     @stream.on("book")
     def write(update: BookUpdate) -> None:
@@ -36,3 +36,4 @@ with chosen.file.open("ab") as lines:
     end.start()
     with contextlib.suppress(KeyboardInterrupt):
         stream.run()
+    print(chosen.file, lines.tell(), "bytes")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast, get_args
 
 from msgspec.structs import replace
 
@@ -20,20 +20,13 @@ from .app import App
 from .calendars import Hours, calendar_hours, hours_of
 from .config import Config, load
 from .core.errors import ConfigError, ConnectError, MisuseError
-from .core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+from .core.events import Amendment, BookUpdate, Gap, MarketEvent, Status
 from .core.times import iso
 from .feeds.line import Retry
 
 QUEUE = 10_000  #: events that may wait for one async handler or iterator before the oldest are dropped
 HOURS_S = 1.0  #: how often the market's hours are looked at; a machine that slept is late by no more
-_KINDS: dict[str, type] = {
-    "trade": Trade,
-    "quote": Quote,
-    "book": BookUpdate,
-    "bar": Bar,
-    "status": Status,
-    "gap": Gap,
-}
+_KINDS: dict[str, type[MarketEvent]] = {kind.__struct_config__.tag: kind for kind in get_args(MarketEvent)}
 _HOOKS = {
     "connected": "open",
     "disconnected": "close",
@@ -99,8 +92,9 @@ class Stream:
     def on(self, pattern: str, *, run_in: str = "loop", workers: int = 1) -> Callable[[_H], _H]:
         """Call the decorated function for events of a kind, or of channels whose name matches.
 
-        ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``status`` or ``gap``, or a regular expression
-        on the whole channel name, such as ``r"gemini:.+/book"``.
+        ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``summary`` or another kind of event,
+        or a regular expression on the whole channel name, such as ``r"gemini:.+/book"``. An expression does
+        not match what is about a channel: its states, gaps and amendments.
 
         Heavy work goes elsewhere: ``run_in="thread"`` or ``"process"`` calls the function in a pool of
         ``workers``; with more than one, events overtake each other. A function of a process must be
@@ -473,7 +467,12 @@ def _matcher(pattern: str) -> Callable[[MarketEvent], bool]:
         match = re.compile(pattern).fullmatch
     except re.error as error:
         raise MisuseError(f"{pattern!r} is neither a kind nor a regular expression: {error}") from error
-    return lambda event: not isinstance(event, Status | Gap) and match(event.channel) is not None
+    return lambda event: _is_data(event) and match(event.channel) is not None
+
+
+def _is_data(event: MarketEvent) -> bool:
+    """Whether ``event`` is what its channel is for, not something about it."""
+    return not isinstance(event, Status | Gap | Amendment) or event.kind == "status"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

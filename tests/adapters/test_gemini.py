@@ -362,11 +362,11 @@ def test_v3_asks_for_whole_snapshots_by_its_address() -> None:
 
 
 def test_v3_books_are_as_deep_as_is_offered() -> None:
-    adapter = GeminiV3({"depth": 20})
+    adapter = GeminiV3({"levels": 20})
     assert b'"btcusd@depth20@100ms"' in adapter.subscribe([Channel("gemini", "BTC-USD", "book")])[0]
     assert adapter.guarantees == {}
-    with pytest.raises(ConfigError, match="book depth 7 is not offered; did you mean 5 or 10 or 20"):
-        GeminiV3({"depth": 7})
+    with pytest.raises(ConfigError, match="a book of 7 levels is not offered; did you mean 5 or 10 or 20"):
+        GeminiV3({"levels": 7})
 
 
 def test_v3_is_pinged_when_it_is_quiet() -> None:

@@ -11,9 +11,10 @@ from livetape.core.book import Side
 from livetape.core.credentials import Credentials
 from livetape.core.decimals import Level
 from livetape.core.dialect import Action, Call, Dialect, House, Pushed
+from livetape.core.effects import Close, Fetch, Send
 from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
 from livetape.core.instruments import Channel
-from livetape.core.session import Close, Fetch, Send, Session
+from livetape.core.session import Session
 from livetape.core.times import SECOND
 from livetape.simulator.listings import LISTINGS
 from livetape.simulator.market import Market

@@ -120,7 +120,7 @@ def ask_listed(pair: Pair) -> set[str]:
 @pytest.mark.parametrize("key", ["symbol", "s"])
 def test_a_shallow_book_is_sent_whole_each_time(depth: int, key: str) -> None:
     source, house = market("gemini"), House({"partial-symbol": key})
-    pair = Pair(source, GeminiV3Dialect, "v3", {"depth": depth}, house=house)
+    pair = Pair(source, GeminiV3Dialect, "v3", {"levels": depth}, house=house)
     pair.connect("gemini:BTC-USD/book")
     for action in pair.run(200):
         if action.symbol == "BTC-USD":

@@ -388,6 +388,19 @@ def test_depth_is_the_book_of_the_market(pair: str, count: str, n: int) -> None:
         assert [tuple(level[:2]) for level in said["result"]["XBTUSD"][side]] == told
 
 
+def test_the_ticker_is_the_market_of_the_day() -> None:
+    source = market("kraken", aged=1_000)
+    answer = KrakenDialect.answer(source, House(), Call("/0/public/Ticker", {"pair": "XBTUSD"}), START_NS)
+    assert answer is not None
+    told = json.decode(answer.body)["result"]["XBTUSD"]
+    book, day = source.book("BTC-USD"), source.day("BTC-USD")
+    assert book is not None and day is not None
+    for side, best in (("b", book.bids.best()), ("a", book.asks.best())):
+        assert (told[side][0], told[side][2]) == best
+    assert (told["c"][0], told["v"][0], told["o"]) == (day.last, day.volume, day.open)
+    assert (told["l"][0], told["h"][0]) == (day.low, day.high)
+
+
 def test_rest_has_nothing_else() -> None:
     source = market("kraken")
     assert KrakenDialect.answer(source, House(), Call("/0/public/Nothing", {}), START_NS) is None

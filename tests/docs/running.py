@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
+
+from livetape.adapters import find, venues
 
 from .markdown import ROOT, Block, commands
 
@@ -27,12 +29,19 @@ DOCUMENTED_GATEWAY = "127.0.0.1:8765"
 NOT_OURS = ("export", "python", "cd", "git", "pip")
 _BIN = str(Path(sys.executable).parent)
 _forks = get_context("forkserver")
-_forks.set_forkserver_preload(["livetape.stream", "livetape.cli.commands", "livetape.cli.demo", __name__])
+_forks.set_forkserver_preload(
+    ["livetape.stream", "livetape.cli.commands", "livetape.cli.demo", "matplotlib.font_manager", __name__]
+)
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The environment of a user whose home is ``home``, with the ``livetape`` of this interpreter."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIVETAPE_")}
+    """The environment of a user at ``home`` who has no keys, with the ``livetape`` of this interpreter."""
+    keys = {name for venue in venues() for name in find(venue).key_names}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LIVETAPE_") and name not in keys
+    }
     path = os.pathsep.join([_BIN, os.environ["PATH"]])
     return kept | {"HOME": str(home), "PATH": path, "NO_COLOR": "1", "COLUMNS": "200", "NO_PROXY": "*"}
 
@@ -69,7 +78,9 @@ class User:
         """Save the block, run its commands, or run it as a program; what went wrong."""
         if block.file:
             (self._directory / block.file).write_text(block.text)
-        if block.language == "sh" and "no-run" not in block.words:
+        if "no-run" in block.words:
+            return
+        if block.language == "sh":
             for command in commands(block):
                 if said := self._type(command):
                     yield f"{command}\n{said}"
@@ -86,19 +97,23 @@ class User:
 
     def _type(self, command: str) -> str:
         word, *rest = shlex.split(command, comments=True)
-        if word == "livetape" and "|" in rest:
+        if word == "livetape" and {"|", ">"} & set(rest):
             done = subprocess.run(
-                ["sh", "-c", command],
+                ["sh", "-c", shortened(command)],
                 cwd=self._directory,
                 env=self._env,
                 capture_output=True,
                 timeout=PATIENCE_S,
             )
-            return done.stderr.decode() if b"Traceback" in done.stderr or not done.stdout else ""
+            silent = not done.stdout and ">" not in rest
+            return done.stderr.decode() if b"Traceback" in done.stderr or silent else ""
         if word == "livetape":
             short = shortened(command).replace(DOCUMENTED_GATEWAY, self._gateway)
             short = short.replace("ws://127.0.0.1:9400", self._env["LIVETAPE_KRAKEN_WS_URL"])
             return self._problem(_command, *shlex.split(short, comments=True), silent=True)
+        if word == "chmod":
+            done = subprocess.run([word, *rest], cwd=self._directory, capture_output=True)
+            return done.stderr.decode()
         if word == "make":
             known = re.search(rf"^{re.escape(rest[0])}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
             return "" if known else "there is no such target"
@@ -146,6 +161,9 @@ def _child(
     for path, fd in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), fd)
     target(*arguments)
+    for thread in threading.enumerate():  # as at the end of a program, while the parts of a pool are there
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
 
 
 def _command(*arguments: str) -> None:
@@ -167,7 +185,9 @@ def _program(path: str, *arguments: str) -> None:
         return write(text)
 
     def end() -> None:
-        said.wait(PATIENCE_S / 2)
+        until_s = time.monotonic() + PATIENCE_S / 2
+        while not (said.wait(0.1) or os.fstat(1).st_size or time.monotonic() > until_s):
+            pass  # what a pool's processes say is in the file only
         while not arguments:
             time.sleep(0.3)
             for thing in list(names.values()):
@@ -176,6 +196,7 @@ def _program(path: str, *arguments: str) -> None:
 
     sys.stdout.write = noticed  # type: ignore[method-assign]
     sys.argv, sys.path[0] = [path, *arguments], os.getcwd()
+    set_start_method(None, force=True)  # as in a program that nobody forked
     names: dict[str, Any] = {"__name__": "__main__", "__doc__": ""}
     threading.Thread(target=end, daemon=True).start()
     exec(compile(Path(path).read_text(), path, "exec"), names)

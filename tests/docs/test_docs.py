@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from livetape.adapters import find
+
 from .markdown import ROOT, Block, blocks, pages
 from .running import User, environment, line_with, livetape
 
-VENDORS = ("kraken", "gemini")
+VENDORS = ("kraken", "gemini", "itick", "alpaca", "finnhub")
+#: All pages are tried at the same time, with one key; and what they say of corrections is to be seen.
+DISPOSITION = ("connections=any", "policy=any", "correct=5", "cancel=5")
 
 
 def is_run(block: Block) -> bool:
@@ -35,8 +39,10 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a user who has started the simulated vendors."""
     user = environment(tmp_path_factory.mktemp("home"))
-    with livetape("simulate", *VENDORS, "--port", "0", env=user) as simulation:
-        for _ in VENDORS:
+    faults = [word for switch in DISPOSITION for word in ("--fault", switch)]
+    lines = len(VENDORS) + sum(len(find(venue).key_names) for venue in VENDORS)
+    with livetape("simulate", *VENDORS, "--port", "0", *faults, env=user) as simulation:
+        for _ in range(lines):
             name, _, value = line_with(simulation, "export ").removeprefix("export ").partition("=")
             user[name] = value
         yield user
@@ -58,7 +64,8 @@ def test_the_commands_programs_and_examples_do_what_the_pages_say(
         return [f"{path}:{block.line}: {said}" for block in blocks(path) for said in user.follow(block)]
 
     def example(path: Path) -> list[str]:
-        said = User(directory_for(path), env, gateway).run(path, "--seconds", "2")
+        port = ("--port", "0") if '"--port"' in path.read_text() else ()
+        said = User(directory_for(path), env, gateway).run(path, "--seconds", "2", *port)
         return [f"{path}: {said}"] if said else []
 
     def directory_for(path: Path) -> Path:

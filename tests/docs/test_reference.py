@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import typer
 
+from livetape import dialects
 from livetape.adapters import find, venues
 from livetape.app import App
 from livetape.cli.commands import app as command_line
@@ -18,6 +19,7 @@ from livetape.core.adapter import Adapter
 from livetape.core.book import Book
 from livetape.core.delivery import DELIVERIES
 from livetape.core.raw import Direction, RawRecord
+from livetape.simulator.faults import FAULTS, SWITCHES
 from livetape.store.reader import Store
 from livetape.store.schema import COLUMNS
 from livetape.stream import Stream
@@ -214,10 +216,8 @@ def test_every_venue_is_in_the_reference_as_it_is(adapter: type[Adapter]) -> Non
     methods = [f"{kind}: `{promise.method}`" for kind, promise in adapter.guarantees.items()]
     assert all(method in proof for method in methods)
     assert bool(methods) == (proof != "none")
-    assert (symbols, dials) == (
-        str(adapter.limits.symbols_per_socket),
-        str(adapter.limits.connects_per_minute),
-    )
+    limits = adapter().limits
+    assert (symbols, dials) == (str(limits.symbols_per_socket), str(limits.connects_per_minute))
     assert silence == f"{adapter.silence_s:g} s"
 
 
@@ -225,6 +225,23 @@ def test_every_venue_is_in_the_reference_as_it_is(adapter: type[Adapter]) -> Non
 def test_every_proof_is_explained(adapter: type[Adapter]) -> None:
     explained = (DOCS / "explanation/trust.md").read_text()
     assert all(f"`{promise.method}" in explained for promise in adapter.guarantees.values())
+
+
+# Simulated vendors
+
+
+def test_every_fault_is_in_the_how_to() -> None:
+    said = sections(DOCS / "how-to/simulate-a-vendor.md")["Faults"]
+    assert set(re.findall(r"^\| `([\w-]+)", said, re.MULTILINE)) >= {*FAULTS, *SWITCHES}
+
+
+@pytest.mark.parametrize("venue", dialects.venues())
+def test_every_switch_of_a_simulated_venue_is_in_the_how_to_with_its_values(venue: str) -> None:
+    text = (DOCS / "how-to/simulate-a-vendor.md").read_text()
+    rows = dict(re.findall(rf"^\| {venue} \| `([\w-]+)` \|(.+)$", text, re.MULTILINE))
+    for dialect in dialects.of(venue):
+        for name, values in dialect.switches.items():
+            assert set(values) - {"N"} <= set(re.findall(r"`([^`]+)`", rows[name])), name
 
 
 # Links

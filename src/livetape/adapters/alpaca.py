@@ -275,6 +275,7 @@ class Alpaca(Adapter):
     kinds = frozenset(_STREAMS)
     key_names = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
     option_names = frozenset({"feed", "options_feed", "encoding", "plan"})
+    limits = Limits(symbols_per_socket=30, sockets_per_key=1)
     awaits_login = True
     silence_s = 30.0  # nothing beats, but a question is answered
 

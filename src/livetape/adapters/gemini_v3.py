@@ -118,7 +118,7 @@ _WHY = {-1013: Why.SYMBOL, -1003: Why.LIMIT}
 class GeminiV3(Adapter):
     """Key-less market data: trades, quotes, books proved by their chain, and marks of perpetuals.
 
-    With a ``depth`` of 5, 10 or 20 the book is that deep and sent whole each time, without a proof.
+    With ``levels`` of 5, 10 or 20 the book is that deep and sent whole each time, without a proof.
     A mark that comes with the funding rate, in percent an interval, has no time.
     """
 
@@ -129,6 +129,7 @@ class GeminiV3(Adapter):
     kinds = frozenset({"trade", "quote", "book", "mark"})
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("sequence U/u")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60)
+    option_names = frozenset({"levels"})
     silence_s = 30.0  # quiet markets say nothing; the answer to a ping does
     sequence = staticmethod(chained)
 
@@ -136,17 +137,16 @@ class GeminiV3(Adapter):
         self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY
     ) -> None:
         super().__init__(options, credentials)
-        depth = self.options.get("depth")
-        if depth is not None and depth not in DEPTHS:
-            raise ConfigError(
-                f"book depth {depth!r} is not offered", where="gemini", allowed=[str(each) for each in DEPTHS]
-            )
-        if depth is not None:
+        levels = self.options.get("levels")
+        if levels is not None and levels not in DEPTHS:
+            offered = [str(each) for each in DEPTHS]
+            raise ConfigError(f"a book of {levels!r} levels is not offered", where="gemini", allowed=offered)
+        if levels is not None:
             self.guarantees = {}
         self._streams = {
             "trade": ("trade",),
             "quote": ("bookTicker",),
-            "book": (f"depth{depth or ''}@100ms",),
+            "book": (f"depth{levels or ''}@100ms",),
             "mark": ("markPrice", "fundingAmount"),
         }
         self._symbols: dict[str, str] = {}  # native to unified, of what was asked for

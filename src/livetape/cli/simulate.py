@@ -82,7 +82,7 @@ def make_vendor(
     wrong = Faults(named, own_seed)
     start_ns = clock.now_ns() + round(wrong.skew_s * SECOND)
     market = Market(listed(venue), own_seed, start_ns, venue, rate=rate, closed=wrong.closed)
-    house = House(chosen, dict(_key(key) for key in keys) or None)
+    house = House(chosen, dict(_key(key, venue) for key in keys) or None)
     return Vendor(venue, market, ledger, house, wrong)
 
 
@@ -118,15 +118,16 @@ def _servers(options: Options) -> dict[str, Vendor | Echo]:
 def _keys(venue: str, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The variables of a key that is let in; where none was asked for, those that are not set."""
     names = () if venue == ECHO else adapters.find(venue).key_names
-    key, secret = _key(keys[0]) if keys else (KEY, KEY)
+    key, secret = _key(keys[0], venue) if keys and names else (KEY, KEY)
     for name, value in zip(names, (key, secret or KEY), strict=False):
         if keys or name not in os.environ:
             yield name, quote(value)
 
 
-def _key(text: str) -> tuple[str, str]:
+def _key(text: str, venue: str) -> tuple[str, str]:
+    """The key and the secret in ``text``; a venue that knows no secrets has none."""
     key, _, secret = text.partition(":")
-    return key, secret
+    return key, secret if len(adapters.find(venue).key_names) > 1 else ""
 
 
 def _check_writable(ledger: Path) -> None:

@@ -1,4 +1,4 @@
-"""The books of a session: begun, bridged, applied, proved, thrown away and asked for again (floor 2)."""
+"""The books of a session: begun, bridged, applied, proved, thrown away and asked for again (floor 3)."""
 
 from msgspec.structs import replace
 
