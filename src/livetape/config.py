@@ -54,7 +54,8 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
         found = from_files([file for file in files if file], names) or from_environment(names)
         if not found:
             wanted = " and ".join(names)
-            raise ConfigError(f"needs a key: set {wanted}, or key_file in [venues.{venue}]", where=venue)
+            remedy = f"set {wanted}, or key_file in [venues.{venue}]"
+            raise ConfigError("needs a key", where=venue, remedy=remedy)
         return found
 
 
@@ -90,6 +91,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def with_sources(self, sources: list[str]) -> "Config":
         """The same for other sources."""
         return replace(self, sources=sources)
+
+    def with_retry(self, retry: Retry) -> "Config":
+        """The same with one way to dial again for all venues."""
+        venues = {name: replace(venue, retry=None) for name, venue in self.venues.items()}
+        return replace(self, retry=retry, venues=venues)
 
 
 def load(

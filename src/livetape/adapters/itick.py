@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from msgspec import UNSET, Raw, Struct, UnsetType, json
+from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType, json
 
 from ..core.adapter import NOBODY, Adapter, Limits
 from ..core.credentials import Credentials
@@ -191,13 +191,19 @@ class Listed(Struct, gc=False):
     n: str | None = None
 
 
+# {"code":"E002","msg":"auth failed","data":null}                                                        [doc]
+class Verdict(Struct, gc=False):
+    code: int | str = 0
+    msg: str | None = None
+
+
 class Listing(Struct, gc=False):
     code: int | str
     msg: str | None = None
     data: list[Listed] | None = None
 
 
-_head, _listing = json.Decoder(Head), json.Decoder(Listing)
+_head, _listing, _verdict = json.Decoder(Head), json.Decoder(Listing), json.Decoder(Verdict)
 _tick, _quote = json.Decoder(Push[Tick]), json.Decoder(Push[Quote])
 _depth, _kline = json.Decoder(Push[Depth]), json.Decoder(Push[Kline])
 _nested = json.Decoder(Push[NestedKline])
@@ -372,6 +378,16 @@ class ITick(Adapter):
             Instrument(self.canonical(native), native, name=name, asset=ASSETS[asset])
             for native, name in natives
         ]
+
+    def refusal(self, body: bytes) -> Denied | None:
+        try:
+            verdict = _verdict.decode(body)
+        except (MsgspecError, ValueError, RecursionError):
+            return None
+        if verdict.code == 0:
+            return None
+        why = Why.LOGIN if verdict.code == "E002" else Why.OTHER
+        return Denied(f"{verdict.code} {verdict.msg or ''}".strip(), why=why)
 
     def price_path(self, symbol: str) -> str:
         at = self._place(symbol)

@@ -280,6 +280,55 @@ def symbols(
 
 
 @app.command()
+def doctor(
+    venues: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[VENUE]...", help="A venue, or a source; else what is configured."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One check a line on stdout.")] = False,
+    timeout: Annotated[float, typer.Option(help="How many seconds data may take to come.", min=0.1)] = 10,
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """What stands between you and the data, and what to do about it.
+
+    Examples: livetape doctor kraken
+
+    livetape doctor finnhub:AAPL --json
+    """
+    import asyncio
+
+    from ..config import load
+    from .doctor import examine
+
+    chosen = load(config, settings or [])
+    raise typer.Exit(asyncio.run(examine(chosen, venues or [], timeout, as_json=as_json)))
+
+
+@app.command()
+def latency(
+    venue: Annotated[str, typer.Argument(help="Such as gemini.")],
+    symbol: Annotated[str, typer.Argument(help="Such as BTC-USD, or BTC-USD/book for one kind only.")],
+    count: Annotated[int, typer.Option("-n", "--count", help="How often each is measured.", min=1)] = 10,
+    timeout: Annotated[float, typer.Option(help="How many seconds to wait for events.", min=0.1)] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """How long a price takes by REST, and how fresh the stream is.
+
+    Example: livetape latency gemini BTC-USD -n 20
+    """
+    from ..config import load
+    from .latency import Wish, channels_for, measure
+    from .running import run
+
+    chosen = load(config, settings or [])
+    channels, wish = channels_for(chosen, venue, symbol), Wish(count, timeout)
+    raise typer.Exit(run(lambda stop: measure(chosen, channels, wish, stop, as_json=as_json)))
+
+
+@app.command()
 def venues(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """What each venue offers, proves and limits."""
     from .venues import print_venues

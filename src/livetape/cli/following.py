@@ -2,18 +2,21 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from .. import clock
 from ..app import App
 from ..calendars import hours_of
+from ..core.adapter import Adapter
 from ..core.errors import ConfigError, ConnectError, LivetapeError
 from ..core.events import MarketEvent, Status
 from ..core.instruments import Channel
-from ..core.times import iso
+from ..core.times import SECOND, iso
 
 PATIENCE_S = 2.0  #: for the list of symbols that explains a refusal
+BRIEF_S = 2.0  #: a connection that ends sooner was not meant to be
 QUIET_S = 10.0  #: after which the user is told what has not come
 
 
@@ -32,27 +35,40 @@ async def following(app: App, channels: list[Channel], stop: asyncio.Event) -> A
     finally:
         quiet.cancel()
         lines = app.hub.lines
+        alive = any(line.connected for line in lines)
         await denials.settle()
         await app.close()
     denials.raise_if_all()
+    if denials.cut_off is not None and not alive:
+        raise denials.cut_off
     if lines and all(line.gave_up or not line.ever_connected for line in lines):
-        raise ConnectError(lines[0].session.adapter.venue, lines[0].last_error or "no connection yet")
+        adapter, cause = lines[0].session.adapter, lines[0].last_error or "no connection yet"
+        raise cut_off(adapter, cause) if lines[0].ever_connected else ConnectError(adapter.venue, cause)
 
 
 class Denials:
-    """Tells of refused channels, and ends the command when none is left."""
+    """Tells of refused channels, and ends the command when none is left.
+
+    ``cut_off`` is set where a vendor that counts connections keeps ending them at once.
+    """
+
+    cut_off: ConnectError | None = None
 
     def __init__(self, app: App, channels: list[Channel], stop: asyncio.Event) -> None:
         self._app, self._stop = app, stop
         self._left = set(map(str, channels))
         self._errors: list[LivetapeError] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed_ns: dict[int, int] = {}  # by session, when it was connected or disconnected last
+        self._brief: Counter[int] = Counter()  # likewise, how many connections in a row were brief
         self._ending: asyncio.Task[None] | None = None
 
     def put(self, event: MarketEvent) -> None:
         """Notice a refusal; with the last one, or when no line dials any more, the command ends."""
         if isinstance(event, Status) and all(line.gave_up for line in self._app.hub.lines):
             self._stop.set()
+        if isinstance(event, Status) and event.state in ("connected", "disconnected"):
+            self._notice_cut_off(event)
         if not isinstance(event, Status) or event.channel not in self._left:
             return
         if event.state == "queued":
@@ -78,6 +94,17 @@ class Denials:
         if self._errors and not self._left:
             raise self._errors[0]
 
+    def _notice_cut_off(self, change: Status) -> None:
+        before, self._changed_ns[change.session] = self._changed_ns.get(change.session, 0), change.recv_ns
+        if change.state == "connected" or self.cut_off is not None:
+            return
+        brief = change.recv_ns - before < BRIEF_S * SECOND
+        self._brief[change.session] = self._brief[change.session] + 1 if brief else 0
+        adapter = self._app.hub.feed(change.venue).adapter
+        if self._brief[change.session] > 1 and adapter.limits.sockets_per_key:
+            self.cut_off = cut_off(adapter, change.detail)
+            sys.stderr.write(f"livetape: {self.cut_off}\n")
+
     async def _explain(self, channel: Channel, denied: Status) -> None:
         error = await self._app.hub.explain(channel, denied.detail, denied.why)
         self._errors.append(error)
@@ -89,10 +116,18 @@ class Denials:
         self._stop.set()
 
 
+def cut_off(adapter: Adapter, cause: str) -> ConnectError:
+    """What to tell when the vendor has ended a connection at once and did not say why."""
+    names = " and ".join(adapter.key_names)
+    remedy = f"if another program uses the key, end it, or use another key in {names}" if names else ""
+    return ConnectError(adapter.venue, cause, remedy=remedy)
+
+
 async def _tell_quiet(app: App, channels: list[Channel]) -> None:
     """Tell, once, which channels have brought nothing, and whether their market is closed."""
     await asyncio.sleep(QUIET_S)
-    states = {name: state for line in app.hub.lines for name, state in line.session.channels.items()}
+    lines = [line for line in app.hub.lines if line.connected]
+    states = {name: state for line in lines for name, state in line.session.channels.items()}
     for channel in channels:
         state = states.get(str(channel))
         if state is not None and not state.delivered and state.denied is None:
