@@ -21,8 +21,9 @@ check: $(VENV)/check     ## style, types and the floors of the architecture
 web: $(VENV)/web         ## build the page from web/ into the package
 	cd web && PATH="$(abspath $(BIN)):$$PATH" npm ci && PATH="$(abspath $(BIN)):$$PATH" npm run build
 
-bench: $(VENV)/run       ## bytes to callback, beside a peer
+bench: $(VENV)/run       ## bytes to callback and bytes to events, beside peers
 	$(BIN)/python bench/ingest.py $(ARGS)
+	$(BIN)/python bench/decode.py $(ARGS)
 
 .PHONY: browser
 browser: $(VENV)/test    ## the browser of the page's tests: an installed one, Debian's, or Playwright's

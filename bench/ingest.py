@@ -12,12 +12,11 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from statistics import median
-from subprocess import DEVNULL, PIPE, Popen, run
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import typer
@@ -25,6 +24,7 @@ from msgspec import Struct, field, json
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from sides import Side, peer_python, version_of
 
 from livetape import __version__
 from livetape.core.instruments import unified
@@ -70,37 +70,6 @@ class Row(NamedTuple):
     recordings: tuple[Recording, Recording]  #: livetape's and the peer's
     verify: bool | None = None
     look: bool = True
-
-
-class Worker:
-    """A side in a process of its own, asked over stdin and answering over stdout, a line of JSON each."""
-
-    def __init__(self, *command: str | Path) -> None:
-        self._process = Popen(command, stdin=PIPE, stdout=PIPE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def load(self, load: Load) -> Outcome:
-        """Hand over a recording; it gets the next number, from 0."""
-        return json.decode(self._ask(load), type=Outcome)
-
-    def measure(self, number: int) -> float:
-        """CPU nanoseconds a message over recording ``number``, from fresh books."""
-        return json.decode(self._ask(number), type=float)
-
-    def _ask(self, question: Load | int) -> bytes:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(json.encode(question) + b"\n")
-            self._process.stdin.flush()
-        if not (answer := self._process.stdout.readline()):
-            raise SystemExit(f"{self._process.args!r} gave up; its error is above")
-        return answer
 
 
 # The recordings
@@ -178,41 +147,10 @@ def split(lines: list[Frame], flows: Callable[[int, str], object]) -> tuple[list
     return [line for line in lines if not flows(*line)], [line for line in lines if flows(*line)]
 
 
-# The peer
-
-
-def peer_python() -> Path:
-    """The Python of an environment that holds cryptofeed, made on first use. Raises LookupError."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    place = HERE / ".envs" / f"cryptofeed-py{version}"
-    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    proof: list[str | Path] = [python, "-I", "-c", "import cryptofeed.exchanges"]
-    if python.exists() and run(proof, stderr=DEVNULL).returncode == 0:
-        return python
-    print(f"Installing {PEER} into {place}, once …", file=sys.stderr)
-    venv: list[str | Path] = [sys.executable, "-m", "venv", "--clear", place]
-    pip: list[str | Path] = [python, "-I", "-m", "pip", "install", "--quiet", "--retries", "1", PEER]
-    for command in (venv, pip, proof):
-        done = run(command, capture_output=True, text=True)
-        if done.returncode:
-            errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-            *_, reason = ["no reason given", *done.stderr.splitlines(), *errors]
-            raise LookupError(
-                f"{PEER} cannot be installed for Python {version}: {reason.removeprefix('ERROR: ')}"
-            )
-    return python
-
-
-def version_of(package: str, python: Path) -> str:
-    """Which version of ``package`` an environment holds."""
-    asked = f"from importlib.metadata import version; print(version({package!r}))"
-    return run([python, "-I", "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
-
-
 # The measurement
 
 
-def measured(sides: list[Worker], compared: list[Row], rounds: int) -> list[list[list[float]]]:
+def measured(sides: list[Side], compared: list[Row], rounds: int) -> list[list[list[float]]]:
     """Nanoseconds a message, by row, round and side; the sides take turns at going first."""
     passes = [ceil(LEAST / len(row.recordings[0].frames)) for row in compared]
     taken: list[list[list[float]]] = [[] for _ in compared]
@@ -253,18 +191,20 @@ def main(
     notes = [f"livetape {__version__}, pure Python, on Python {platform.python_version()}."]
     compared = rows(root)
     with ExitStack() as stack:
-        sides = [stack.enter_context(Worker(sys.executable, HERE / "ingest_livetape.py"))]
+        sides = [stack.enter_context(Side(sys.executable, HERE / "ingest_livetape.py"))]
         if peer:
             try:
-                python = peer_python()
+                python = peer_python("cryptofeed", PEER, "cryptofeed.exchanges")
             except LookupError as missing:
                 notes.append(f"{missing}. livetape is measured alone.")
             else:
-                sides.append(stack.enter_context(Worker(python, "-I", HERE / "ingest_peer.py")))
+                sides.append(stack.enter_context(Side(python, "-I", HERE / "ingest_peer.py")))
                 notes += about(version_of("cryptofeed", python), version_of("order_book", python))
         for row in compared:
             given = zip(sides, row.recordings, strict=False)
-            outcomes = [side.load(Load(recording, row.verify, row.look)) for side, recording in given]
+            outcomes = [
+                side.load(Load(recording, row.verify, row.look), Outcome) for side, recording in given
+            ]
             if outcomes[0] != outcomes[-1]:
                 raise SystemExit(f"{row.title}: the two sides disagree: {outcomes}")
         taken = measured(sides, compared, rounds)

@@ -14,6 +14,7 @@ from livetape.core.book import Book
 from livetape.core.effects import Fetch
 from livetape.core.events import BookUpdate, MarketEvent, Trade
 from livetape.core.instruments import Channel
+from livetape.core.memo import Memo
 from livetape.core.session import Session
 
 Callback = Callable[[MarketEvent], object]
@@ -64,6 +65,9 @@ def forget() -> None:
             for thing in vars(module).values():
                 if hasattr(thing, "cache_clear"):
                     thing.cache_clear()
+    for thing in gc.get_objects():
+        if isinstance(thing, Memo):
+            thing.clear()
 
 
 def drive(session: Session, frames: list[tuple[int, bytes]], callback: Callback) -> int:

@@ -44,6 +44,7 @@ SOURCES = (
 )
 WARM_S = 120.0
 GROWTH = 5 << 20
+CLOSING_S = 1.0  #: for dials that were under way to end
 
 
 @asynccontextmanager
@@ -103,6 +104,7 @@ async def soak(minutes: float, rate: float, cut_s: float) -> int:
             app.hub.want(channels_of(SOURCES))
             grown = await watch(app, tally, minutes)
             await app.close()
+            await asyncio.sleep(CLOSING_S)
             gc.collect()
             left = files() - before[0] - files_apart, len(asyncio.all_tasks()) - before[1]
     print(f"left over: {left[0]} files, {left[1]} tasks; grown by {grown / 2**20:.1f} MiB")

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 
-from livetape.adapters import channels_of
 from livetape.app import App
 from livetape.config import load
 
@@ -24,7 +23,7 @@ async def serve(sources: list[str], port: int, seconds: float | None) -> None:
     app = App(load().with_sources(sources))
     try:
         async with asyncio.timeout(seconds), app.gateway().serving("127.0.0.1", port) as gateway:
-            gateway.keep(channels_of(sources))
+            gateway.keep(app.config.channels_of(sources))
             print("open", gateway.url, flush=True)
             await asyncio.Event().wait()
     finally:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from . import clock
-from .adapters import channels_of
 from .config import Config
 from .core.bus import Bus
 from .core.channel import ChannelState
@@ -76,12 +75,12 @@ class _Feeds:
         self._catalogue = Catalogue(app.hub.instruments)
         self._lists: dict[str, list[Instrument]] = {}
         self._asked_ns: dict[str, int] = {}
-        self.channels_of, self.want, self.drop = channels_of, app.hub.want, app.hub.drop
+        self.channels_of, self.want, self.drop = app.config.channels_of, app.hub.want, app.hub.drop
 
     def venues(self) -> list[str]:
         """Those configured or in use, the first source's first."""
         config = self._app.config
-        sources = [channel.venue for channel in channels_of(config.sources)]
+        sources = [channel.venue for channel in config.channels_of(config.sources)]
         return list(dict.fromkeys([*sources, *config.venues, *self._app.hub.feeds]))
 
     async def instruments(self, venue: str) -> list[Instrument]:

@@ -5,7 +5,7 @@ Defaults work without a file. The environment overrides the file, ``--set`` over
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from .adapters import find, venues
+from .adapters import channels_of, find, venues
 from .core.adapter import NOBODY
 from .core.credentials import Credentials
 from .core.errors import ConfigError
+from .core.instruments import Channel
 from .feeds.endpoint import Endpoint, endpoint_of
 from .feeds.line import RETRY, Retry
 from .keys import from_environment, from_files
@@ -87,6 +88,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def venue(self, name: str) -> VenueConfig:
         """The configuration of one venue, defaults where nothing was said."""
         return self.venues.get(name, VenueConfig())
+
+    def channels_of(self, sources: Iterable[str]) -> list[Channel]:
+        """The channels that ``sources`` name. Raises ConfigError when one cannot be read."""
+        return channels_of(sources, lambda venue: self.venue(venue).api)
 
     def with_sources(self, sources: list[str]) -> "Config":
         """The same for other sources."""

@@ -15,7 +15,6 @@ from typing import Any, Self, TypeVar, cast, get_args
 from msgspec.structs import replace
 
 from . import clock
-from .adapters import channels_of
 from .app import App
 from .calendars import Hours, calendar_hours, hours_of
 from .config import Config, load
@@ -73,7 +72,7 @@ class Stream:
         self._config = loaded if retry is None else replace(loaded, retry=retry)
         self._store = store
         self._gave_up: ConnectError | None = None
-        self._channels = channels_of(sources)
+        self._channels = self._config.channels_of(sources)
         self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
         self._hooks: dict[str, list[Handler]] = {"open": [], "error": [], "close": [], "gap": []}
         self._app: App | None = None
@@ -135,7 +134,7 @@ class Stream:
 
         Where the vendor's limits leave no room, raises LimitReached; with ``wait`` the sources wait for it.
         """
-        channels = channels_of(sources)
+        channels = self._config.channels_of(sources)
 
         def add(app: App | None) -> None:
             new = [channel for channel in channels if channel not in self._channels]
@@ -147,7 +146,7 @@ class Stream:
 
     def unsubscribe(self, *sources: str) -> None:
         """Take sources away, also while running."""
-        channels = channels_of(sources)
+        channels = self._config.channels_of(sources)
 
         def take(app: App | None) -> None:
             gone = [channel for channel in channels if channel in self._channels]
@@ -216,7 +215,10 @@ class Stream:
 
         def target() -> None:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(self._main(ready))
+                try:
+                    runner.run(self._main(ready))
+                except ConnectError as error:
+                    _log.error("the stream has ended: %s", error)
 
         self._thread = threading.Thread(target=target, name="livetape-stream", daemon=True)
         self._thread.start()
@@ -224,7 +226,7 @@ class Stream:
         return self
 
     async def __aenter__(self) -> Self:
-        self._open()
+        await self._open()
         return self
 
     async def __aexit__(
@@ -247,7 +249,7 @@ class Stream:
 
     async def _main(self, ready: "Future[None] | None" = None) -> None:
         try:
-            self._open()
+            await self._open()
         except BaseException as error:
             if ready is None:
                 raise
@@ -263,18 +265,24 @@ class Stream:
         if self._gave_up is not None:
             raise self._gave_up
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         if self._app is not None:
             raise MisuseError("this stream runs already")
         app = App(self._config)
-        if self._store is not None:
-            app.record(self._store)
-        app.bus.subscribe(None, self._dispatch)
-        app.hub.want(self._channels)
-        if self._pauses:
-            app.hub.pause()
         self._app, self._loop, self._ended = app, asyncio.get_running_loop(), asyncio.Event()
-        self._keep_hours(app)
+        self._gave_up = None
+        try:
+            if self._store is not None:
+                app.record(self._store)
+            app.bus.subscribe(None, self._dispatch)
+            if self._pauses:
+                app.hub.pause()
+            app.hub.want(self._channels)
+            self._keep_hours(app)
+        except BaseException:
+            self._app = self._loop = None
+            await app.close()
+            raise
         for each in self._queued:
             self._tasks += each.start(self)
 
@@ -296,6 +304,7 @@ class Stream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         for each in self._queued:
+            self.dropped += each.queue.qsize()
             each.end()
 
     def _pause(self, app: App | None, why: str) -> None:
@@ -337,10 +346,21 @@ class Stream:
             action(self._app)
             return
 
-        async def there() -> None:
-            action(self._app)
+        done: Future[None] = Future()
 
-        asyncio.run_coroutine_threadsafe(there(), loop).result()
+        def there() -> None:
+            try:
+                action(self._app)
+                done.set_result(None)
+            except BaseException as error:
+                done.set_exception(error)
+
+        try:
+            loop.call_soon_threadsafe(there)
+        except RuntimeError:  # the loop has just ended
+            action(None)
+            return
+        done.result()
 
     # Dispatch
 
@@ -354,11 +374,7 @@ class Stream:
             self._call_hooks("gap", event)
         elif isinstance(event, Status):
             self._call_hooks(_HOOKS.get(event.state, ""), event)
-            if (
-                event.state == "unreachable"
-                and self._app
-                and all(line.gave_up for line in self._app.hub.lines)
-            ):
+            if event.state == "unreachable" and self._app is not None and self._app.hub.gave_up:
                 self._gave_up = ConnectError(event.channel, event.detail)
                 self._end()
 

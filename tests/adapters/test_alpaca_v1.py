@@ -44,10 +44,19 @@ SAID: list[tuple[bytes, list[Message]]] = [
         TRADE,
         [
             Trade(
-                *("alpaca:SPY/trade", 1587407015152775000, "283.63", "2", None, "117537207"),
+                *("alpaca:SPY/trade", 1587407015152775000, "283.63", "2", None, "2-117537207"),
                 conditions=("14", "37", "41"),
+                excluded=("last", "range"),  # an odd lot
             )
         ],
+    ),
+    (
+        TRADE.replace(b"[14,37,41]", b"null").replace(b'"x":2', b'"x":11'),
+        [Trade("alpaca:SPY/trade", 1587407015152775000, "283.63", "2", None, "11-117537207")],
+    ),
+    (
+        QUOTE.replace(b"[0]", b"null"),
+        [Quote("alpaca:AAPL/quote", 1601645053026000000, "112.12", "1", "112.98", "1")],
     ),
     (QUOTE, [Quote("alpaca:AAPL/quote", 1601645053026000000, "112.12", "1", "112.98", "1")]),
     (

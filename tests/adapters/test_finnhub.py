@@ -111,6 +111,17 @@ def test_a_known_frame_is_encoded_as_it_was_received(frame: bytes) -> None:
         assert set(Print.__struct_fields__) == said["data"][0].keys() | {"c"}
 
 
+@pytest.mark.parametrize("name", ["category", "image", "source", "summary", "url", "related"])
+def test_an_article_without_a_field_does_not_lose_its_frame(name: str) -> None:
+    whole, part = json.decode(NEWS), json.decode(NEWS)
+    part["data"][0][name] = None
+    said = Finnhub().decode(json.encode({**part, "data": [*part["data"], *whole["data"]]}))
+    assert said[-2:] == Finnhub().decode(NEWS)
+    assert len(said) == (2 if name == "related" else 4)
+    del part["data"][0][name]
+    assert Finnhub().decode(json.encode(part)) == said[:-2]
+
+
 def test_a_name_that_was_asked_for_is_kept() -> None:
     [said] = asking("OANDA:EUR_USD/trade").decode(MIXED.replace(b"TSLA", b"OANDA:EUR_USD"))[:1]
     assert isinstance(said, Trade)
@@ -224,6 +235,10 @@ def test_the_lists_of_symbols_are_read() -> None:
         ("FXCM:UKOil", "FXCM:UKOil"),
         ("IC MARKETS:1", "IC-MARKETS:1"),
         ("COINBASE:BTC-USD", "COINBASE:BTC-USD"),
+        ("FTX:BTC/USD", "FTX:BTC^USD"),
+        ("FTX:BTC-PERP", "FTX:BTC-PERP"),
+        ("PREF-A", "PREF-A"),  # a class of shares
+        ("BRK-USD-A", "BRK-USD-A"),
         ("KRAKEN:XXBTZUSD", "KRAKEN:XXBTZUSD"),
     ],
 )
@@ -253,7 +268,7 @@ ASSETS = (
 
 @given(
     exchange=st.sampled_from(
-        [("OANDA", "_"), ("FXCM", "/"), ("BINANCE", ""), ("COINBASE", "-"), ("IC MARKETS", "")]
+        [("OANDA", "_"), ("FXCM", "/"), ("BINANCE", ""), ("COINBASE", "-"), ("FTX", "/"), ("IC MARKETS", "")]
     ),
     base=st.sampled_from(ASSETS),
     quote=st.sampled_from(ASSETS),

@@ -70,6 +70,12 @@ def v1(*events: bytes) -> bytes:
 
 
 AT = 1547759964051
+
+
+def _print(price: str, size: str, id: str, *conditions: str) -> Trade:
+    return Trade("gemini:BTC-USD/trade", AT * MS, price, size, None, id, conditions=conditions)
+
+
 V1: list[tuple[bytes, list[Message]]] = [
     (v1(b'{"type":"auction_open",' + OPENED), [opened(AT)]),
     (v1(b'{"type":"auction_indicative",' + INDICATED), [crossed("indicative")]),
@@ -78,7 +84,7 @@ V1: list[tuple[bytes, list[Message]]] = [
             b'{"type":"auction_result",' + RESULT,
             b'{"type":"trade","tid":9,"price":"1105.60","amount":"12.5","makerSide":"auction"}',
         ),
-        [crossed("result"), Trade("gemini:BTC-USD/trade", AT * MS, "1105.60", "12.5", None, "9")],
+        [crossed("result"), _print("1105.60", "12.5", "9", "auction")],
     ),
     (
         v1(b'{"type":"auction_result","eid":8,' + FAILED),
@@ -96,7 +102,7 @@ V1: list[tuple[bytes, list[Message]]] = [
     ),
     (
         v1(b'{"type":"block_trade","tid":1111597035,"price":"10100.00","amount":"1000"}'),
-        [Trade("gemini:BTC-USD/trade", AT * MS, "10100.00", "1000", None, "1111597035")],
+        [_print("10100.00", "1000", "1111597035", "block")],
     ),
 ]
 
@@ -116,6 +122,28 @@ def test_v1_says_the_same_of_one_symbol_among_others(frame: bytes, said: list[Me
     for event in update["events"]:
         event["symbol"] = "BTCUSD"
     assert adapter.decode(json.encode(update)) == [Counter(3), *said]
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "top_of_book", "bids", "offers", "trades", "auctions"])
+@pytest.mark.parametrize("value", ["false", "true", 1, 0, None])
+def test_v1_parameters_are_true_or_false(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be true or false, not {value!r}"):
+        GeminiV1({name: value})
+    assert GeminiV1({name: False}).endpoint("", [Channel("gemini", "BTC-USD", "book")]).count("false") == 1
+
+
+@pytest.mark.parametrize("reason", ["InvalidSymbol", "Maintenance"])
+def test_v1_may_refuse_instead_of_the_upgrade(reason: str) -> None:
+    body = json.encode({"result": "error", "reason": reason, "message": "no"})
+    why = Why.SYMBOL if reason == "InvalidSymbol" else Why.OTHER
+    assert GeminiV1().refusal(body) == Denied(f"{reason} no", why=why)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b'["btcusd"]', b'{"bids":[],"asks":[]}', b'{"result":"ok"}', b"[" * 9000]
+)
+def test_v1_refuses_nothing_by_other_answers(body: bytes) -> None:
+    assert GeminiV1().refusal(body) is None
 
 
 def test_v1_may_name_the_best_level_that_goes_too() -> None:
@@ -222,6 +250,25 @@ def test_v2_blames_nobody_who_was_granted_in_silence() -> None:
     ]
 
 
+def test_v2_blames_nobody_for_what_an_earlier_connection_asked() -> None:
+    adapter = Gemini()
+    wanted = [Channel.parse(f"gemini:{name}/book") for name in ("XXX-YYY", "BTC-USD")]
+    adapter.subscribe(wanted)
+    assert adapter.login() == []
+    adapter.subscribe(wanted[1:])
+    [denied] = adapter.decode(b'{"result":"error","reason":"NoValidTradingPairs"}')
+    assert isinstance(denied, Denied)
+    assert "gemini:BTC-USD/book" in denied.channels
+
+
+@pytest.mark.parametrize("side", ["block", "auction"])
+def test_v2_trades_without_an_aggressor_say_what_they_are(side: str) -> None:
+    frame = b'{"type":"trade","symbol":"ETHUSD","event_id":9,"timestamp":1580919901276,"price":"200.19",'
+    [trade] = Gemini().decode(frame + b'"quantity":"100","side":"%b"}' % side.encode())
+    name, venue_ns = "gemini:ETH-USD/trade", 1580919901276 * MS
+    assert trade == Trade(name, venue_ns, "200.19", "100", None, "9", conditions=(side,))
+
+
 # v3
 
 V3: list[tuple[bytes, list[Message]]] = [
@@ -324,7 +371,7 @@ V3: list[tuple[bytes, list[Message]]] = [
     ),
     (
         b'{"id":11,"status":400,"error":{"code":-1020,"msg":"Unsupported operation"}}',
-        [Denied("Unsupported operation")],
+        [Heartbeat()],  # of nothing that was subscribed
     ),
 ]
 
@@ -353,6 +400,15 @@ def test_v3_is_asked_for_one_channel_at_a_time() -> None:
     assert adapter.decode(refusal % (1, 400, -1013)) == [Denied("no", (str(wanted[0]),), Why.SYMBOL)]
     assert adapter.decode(refusal % (2, 429, -1003)) == [Denied("no", (str(wanted[1]),), Why.LIMIT)]
     assert adapter.decode(b'{"id":4,"status":500}') == [Denied("status 500", (str(wanted[3]),))]
+    for other in (4, 5, 6, 77):  # answered already, an unsubscription, a ping, unheard-of
+        assert adapter.decode(refusal % (other, 400, -1013)) == [Heartbeat()]
+
+
+def test_v3_blames_nobody_for_what_an_earlier_connection_asked() -> None:
+    adapter = GeminiV3()
+    adapter.subscribe([Channel("gemini", "BTC-USD", "book")])
+    assert adapter.login() == []
+    assert adapter.decode(b'{"id":1,"status":400,"error":{"code":-1013,"msg":"no"}}') == [Heartbeat()]
 
 
 def test_v3_asks_for_whole_snapshots_by_its_address() -> None:

@@ -142,7 +142,6 @@ def test_every_period_has_its_kind(interval: str) -> None:
         TICK.replace(b"225.215", b'"225.215"'),
         TICK.replace(b"225.215", b"-1"),
         TICK.replace(b"1731689407000", b"-1"),
-        QUOTE.replace(b'"ts":0', b'"ts":9'),
         DEPTH.replace(b"3034.01", b"null"),
         b'{"code":0,"data":{"type":"tick"}}' + b"]",
         b'{"code":2,"msg":"what?"}',
@@ -198,6 +197,42 @@ def test_data_are_named_as_they_were_asked_for() -> None:
     assert named(adapter, "700", "HK") == named(adapter, "700.HK", "") == "700.HK"
     assert named(adapter, "700", "SG") == "700.SG"
     assert named(adapter, "BTC_USDT", "") == "BTC-USDT.BT"
+
+
+def test_a_trading_state_that_nobody_knows_is_noted() -> None:
+    summary, status = ITick().decode(QUOTE.replace(b'"ts":0', b'"ts":9'))
+    assert isinstance(summary, Summary)
+    assert status == Status("itick:AAPL/status", "notice", "9", MOMENT)
+
+
+@pytest.mark.parametrize("field", [b'"po":1,', b',"o":10.6023', b',"o":20.9758'])
+def test_a_level_needs_no_more_than_price_and_size(field: bytes) -> None:
+    name, _, value = field.strip(b",").partition(b":")
+    null = field.replace(value, b"null")
+    for frame in (DEPTH.replace(field, b""), DEPTH.replace(field, null)):
+        assert frame != DEPTH, name
+        assert ITick().decode(frame) == ITick().decode(DEPTH)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_volume_of_the_day_becomes_that_of_the_tick(api: type[ITick]) -> None:
+    adapter = api({"tick_v": "day"}, KEY)
+    volumes = [b"12345678901234567890.00000000000000000001", b"12345678901234567890.00000000000000000003"]
+    volumes += [volumes[-1], b"5.5", b"7"]
+    frames = [TICK.replace(b"16742235", volume) for volume in volumes]
+    trades = [trade for frame in frames for trade in adapter.decode(frame) if isinstance(trade, Trade)]
+    assert [(trade.size_text, trade.excluded) for trade in trades] == [
+        ("0", ("volume",)),
+        ("0.00000000000000000002", ()),
+        ("0.00000000000000000000", ()),
+        ("0", ("volume",)),  # of another day
+        ("1.5", ()),
+    ]
+    [other] = adapter.decode(TICK.replace(b"EURUSD", b"GBPUSD"))
+    assert getattr(other, "excluded", None) == ("volume",)
+    adapter.login()
+    [first] = adapter.decode(frames[-1])
+    assert getattr(first, "size_text", None) == "0"
 
 
 def test_a_change_of_the_trading_state_is_told_once() -> None:
@@ -289,6 +324,24 @@ def test_options_name_what_cannot_be_told_from_stocks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "code", "symbol", "native", "path"),
+    [
+        ("crypto", "EURTRY", "EUR-TRY", "EURTRY$BA", "cws"),
+        ("crypto", "eurtry$ba", "EUR-TRY", "EURTRY$BA", "cws"),
+        ("forex", "USD-CZK", "USD-CZK", "USDCZK$GB", "fws"),
+        ("stocks", "dax$us", "DAX", "DAX$US", "sws"),
+        ("indices", "iseq", "ISEQ", "ISEQ$GB", "iws"),
+    ],
+)
+def test_codes_are_listed_in_any_spelling(
+    option: str, code: str, symbol: str, native: str, path: str
+) -> None:
+    channel = Channel("itick", symbol, "trade")
+    assert json.decode(ITick({option: [code]}).subscribe([channel])[0])["params"] == native
+    assert ITickV1({option: [code]}).endpoint("", [channel]) == f"/{path}"
+
+
+@pytest.mark.parametrize(
     ("plan", "limits"),
     [
         (None, Limits(500, 1)),
@@ -310,8 +363,10 @@ def test_the_plan_sets_the_limits(plan: str | None, limits: Limits) -> None:
     [
         ({"plan": "gold"}, f"unknown plan 'gold'; did you mean {' or '.join(PLANS)}"),
         ({"plan": ["free"]}, "unknown plan"),
+        ({"tick_v": "week"}, "unknown tick_v 'week'; did you mean tick or day"),
         ({"indices": "SPX"}, "indices must list codes"),
         ({"indices": [1]}, "indices must list codes"),
+        ({"crypto": [""]}, "crypto must list codes"),
         ({"region": "GB"}, "unknown option 'region'"),
     ],
 )
@@ -344,6 +399,8 @@ def test_the_older_api_has_no_futures() -> None:
         ("700.HK", "700.HK"),
         ("BTCUSDT$BA", "BTC-USDT"),
         ("BTCUSDT$BT", "BTC-USDT.BT"),
+        ("EURTRY$BA", "EUR-TRY.BA"),
+        ("EURTRY$GB", "EUR-TRY"),
         ("ETH_USDT", "ETH-USDT"),
         ("SPX$GB", "SPX"),
         ("SPX500", "SPX500"),
@@ -373,6 +430,7 @@ def test_our_spelling_leads_to_the_region_it_came_from(code: str, region: str) -
 def test_the_asset_class_is_that_of_the_region() -> None:
     assert place("ISEQ.GB") == Place("indices", "ISEQ", "GB")
     assert place("ABCTRX.BA") == Place("crypto", "ABCTRX", "BA")
+    assert place("EUR-TRY.BA") == Place("crypto", "EUR-TRY", "BA")
     assert place("USD-HKD") == Place("forex", "USD-HKD", "GB")
     assert place("USD-HKD").native == "USDHKD"
 
@@ -399,6 +457,23 @@ def test_a_list_that_is_refused_says_why() -> None:
     refused = b'{"code":"E002","msg":"auth failed","data":null}'
     with pytest.raises(DecodeError, match="E002 auth failed"):
         ITick().decode_symbols(ITick().symbols_paths()[0], refused)
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (b'"E001"', Why.SYMBOL),
+        (b'"E002"', Why.LOGIN),
+        (b'"E003"', Why.LIMIT),
+        (b'"E999"', Why.OTHER),
+        (b"1", Why.OTHER),
+    ],
+)
+def test_the_code_of_a_refusal_says_why(api: type[ITick], code: bytes, why: Why) -> None:
+    body = b'{"code":%b,"msg":"no","data":null}' % code
+    assert api().refusal(body) == Denied(f"{json.decode(code)} no", why=why)
+    assert api().refusal(b'{"code":0,"msg":null,"data":[]}') is None
 
 
 # Sessions
@@ -461,8 +536,9 @@ def test_one_connection_too_many_is_told_as_such() -> None:
     ("answer", "why"),
     [
         (b'{"code":0,"resAc":"subscribe","msg":"exceeding the maximum subscription limit"}', Why.LIMIT),
-        (b'{"code":0,"resAc":"subscribe","msg":"cannot be resolved action"}', Why.OTHER),
-        (b'{"code":0,"msg":"cannot be resolved action"}', Why.OTHER),
+        (b'{"code":0,"resAc":"subscribe","msg":"cannot be resolved action"}', Why.SYMBOL),
+        (b'{"code":0,"msg":"cannot be resolved action"}', Why.SYMBOL),
+        (b'{"code":0,"resAc":"subscribe","msg":"something else"}', Why.OTHER),
     ],
 )
 def test_a_refusal_is_told_of_the_symbol_that_was_refused(answer: bytes, why: Why) -> None:
@@ -476,7 +552,8 @@ def test_a_refusal_is_told_of_the_symbol_that_was_refused(answer: bytes, why: Wh
         ("itick:FOO-USD/book", "denied", why),
     ]
     session.receive(SUBSCRIBED, 4)
-    assert states(session.receive(answer, 5)) == [("itick", "denied", why)]  # nothing is left to answer
+    [(name, state, _)] = states(session.receive(answer, 5))
+    assert (name, state) == ("itick", "denied")  # nothing is left to answer
 
 
 def test_a_new_connection_owes_no_answers() -> None:
@@ -487,7 +564,7 @@ def test_a_new_connection_owes_no_answers() -> None:
     session.connected(3)
     session.receive(LOGGED_IN, 3)
     denied = session.receive(b'{"code":0,"resAc":"subscribe","msg":"cannot be resolved action"}', 4)
-    assert states(denied) == [("itick:EUR-USD/trade", "denied", Why.OTHER)]
+    assert states(denied) == [("itick:EUR-USD/trade", "denied", Why.SYMBOL)]
 
 
 def test_giving_up_a_symbol_takes_a_new_connection() -> None:

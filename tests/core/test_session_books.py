@@ -11,7 +11,7 @@ from livetape.adapters.binance import Binance
 from livetape.core import keeper as keeper_module
 from livetape.core.decimals import Level
 from livetape.core.effects import Close, Effect, Fetch, Send
-from livetape.core.events import BookUpdate, Gap, MarketEvent, Proof, Quote, Status, Trade, Trust
+from livetape.core.events import BookUpdate, Gap, MarketEvent, Proof, Quote, Status, Trade, Trust, Why
 from livetape.core.instruments import Channel
 from livetape.core.session import Session
 
@@ -300,7 +300,7 @@ def test_what_was_refused_is_asked_for_again_later_and_later() -> None:
 def test_a_refused_snapshot_denies_the_symbol() -> None:
     made = binance(Binance, "book", "trade")
     made.receive(depth(1, 1), SECOND)
-    events = made.refused("BTC-USDT", "Invalid symbol.", SECOND)
+    events = made.refused("BTC-USDT", "Invalid symbol.", Why.SYMBOL, SECOND)
     assert statuses(events) == [("binance:BTC-USDT/book", "denied"), ("binance:BTC-USDT/trade", "denied")]
 
 
@@ -385,3 +385,14 @@ def test_bad_frames_do_not_put_off_the_book_that_was_asked_for() -> None:
             asked += 1
             made_anew += len(updates(made.receive(snapshot, now_ns)))
     assert asked == made_anew >= 8
+
+
+def test_a_refused_snapshot_is_fetched_again_later() -> None:
+    made = binance()
+    made.receive(depth(1, 1), SECOND)
+    assert fetches(made) == [0]
+    made.refused("BTC-USDT", "HTTP 400", Why.SYMBOL, SECOND)
+    made.receive(depth(2, 2), 2 * SECOND)
+    assert fetches(made) == [0]
+    assert len(updates(made.fetched("BTC-USDT", body(2, [("10", "1")], []), 3 * SECOND))) == 1
+    assert conserved(made)

@@ -147,3 +147,39 @@ def test_the_sign_of_life_comes_as_often_as_the_vendor_wants() -> None:
         session.tick(second * SECOND)
         beats += sent(session.effects())
     assert beats == [b"alive 21", b"alive 41", b"alive 61"]
+
+
+def test_a_refusal_of_nobody_in_particular_is_not_of_what_is_made_from_others() -> None:
+    session = Session(Door())
+    session.want([TRADES._replace(kind="summary")], SECOND)
+    session.connected(SECOND)
+    session.receive(b"in", SECOND)
+    session.effects()
+    session.receive(b"no limit", SECOND)
+    session.receive(b"A", 61 * SECOND)
+    session.tick(200 * SECOND)
+    assert [frame for frame in sent(session.effects()) if b"summary" in frame] == []
+
+
+def test_nothing_is_asked_for_again_before_the_login_after_a_break() -> None:
+    session = Session(Door())
+    session.want([TRADES._replace(kind="book")], SECOND)
+    session.connected(SECOND)
+    session.receive(b"in", SECOND)
+    session.disconnected("reset", 2 * SECOND)
+    session.connected(60 * SECOND)
+    session.effects()
+    session.tick(60 * SECOND)
+    assert session.effects() == []
+
+
+def test_a_refusal_is_forgotten_with_the_connection() -> None:
+    session = opened()
+    session.receive(b"in", SECOND)
+    session.receive(b"no symbol A", SECOND)
+    session.disconnected("reset", 2 * SECOND)
+    session.connected(60 * SECOND)
+    session.receive(b"in", 60 * SECOND)
+    session.effects()
+    session.tick(70 * SECOND)
+    assert session.effects() == []

@@ -39,9 +39,9 @@ def test_the_first_day_is_not_whole_and_the_next_knows_its_previous_close() -> N
 def test_a_trade_sets_only_what_its_conditions_allow() -> None:
     day = Day(CHANNEL)
     day.add(trade("10"), NOON)
-    odd = day.add(trade("99", "3", excluded=("last", "range")), NOON)
+    odd = day.add(trade("99", "3", excluded=("last", "range"), id="2"), NOON)
     assert (odd.last_text, odd.high_text, odd.volume_text) == ("10", "10", "4")
-    free = day.add(trade("12", "5", excluded=("volume",)), NOON)
+    free = day.add(trade("12", "5", excluded=("volume",), id="3"), NOON)
     assert (free.last_text, free.high_text, free.volume_text) == ("12", "12", "4")
 
 
@@ -84,3 +84,16 @@ def test_a_summary_is_made_of_the_trades_of_a_venue_that_sends_none() -> None:
     told = session.receive(frame, NOON)
     assert [event.channel for event in told if event.channel != "gemini"] == ["gemini:BTC-USD/summary"] * 2
     assert told[-1].volume_text == "0.09"  # type: ignore[union-attr]
+
+
+def test_what_is_not_of_the_day_changes_nothing() -> None:
+    day = Day(CHANNEL)
+    day.add(trade("10", "2"), NOON)
+    late = day.add(trade("99", "9", NOON - DAY, id="2"), NOON)
+    assert (late.high_text, late.volume_text) == ("10", "2")
+    unknown = day.amend(Amendment("v:A/trade", NOON, "77", "50", "100"))
+    assert (unknown.volume_text, unknown.high_text) == ("2", "10")
+    excluded = day.add(trade("50", "7", excluded=("volume", "range", "last"), id="3"), NOON)
+    assert excluded.volume_text == "2"
+    cancelled = day.amend(Amendment("v:A/trade", NOON, "3", "50", "7"))
+    assert (cancelled.volume_text, cancelled.last_text) == ("2", "10")

@@ -619,6 +619,40 @@ def test_news() -> None:
     both.assert_whole()
 
 
+@pytest.mark.parametrize(
+    ("symbol", "paths", "last"),
+    [("AAPL", ("/v2/iex", "/v2/sip"), "bars"), ("BTC-USD", ("/v1beta3/crypto/us",), "orderbooks")],
+)
+def test_clients_share_what_is_the_same_for_them(symbol: str, paths: tuple[str, ...], last: str) -> None:
+    """Each is told what it would be alone; those that hear the same get the very same bytes."""
+    source, natives = market(symbol), [symbol.replace("-", "/")]
+    switches = {"connections": "any", "plan": "paid", "correct": "2", "cancel": "3"}
+    wishes = (("trades", "quotes"), ("trades",), ("quotes",), ("trades", "quotes"), ("trades", last))
+
+    def clients() -> list[Client]:
+        return [
+            Client(path, of=source, house=House(switches), headers=headers)
+            for path in paths
+            for headers in (JSON_TYPE, MSGPACK_TYPE)
+            for _ in wishes
+        ]
+
+    together, alone = clients(), clients()
+    shared = 0
+    for i, action in enumerate(actions(source, 400)):
+        for n, client in enumerate(together + alone):
+            wish = wishes[n % len(wishes)]
+            if i == 20 * wishes.index(wish):  # one after the other
+                client.ask(action="subscribe", **dict.fromkeys(wish, natives))
+            elif wish == ("trades",) and i > 100 and i % 2 == 0:  # one comes and goes
+                client.ask(action="subscribe" if i % 4 else "unsubscribe", trades=natives)
+        memo: dict[str, bytes] = {}
+        frames = [client.dialect.push(action, memo) for client in together]
+        assert frames == [client.dialect.push(action, {}) for client in alone]
+        shared += bool(frames[0]) and frames[0][0].frame is frames[3][0].frame
+    assert shared > 20
+
+
 def test_a_question_is_answered_with_the_list() -> None:
     both = pair("AAPL")
     both.connect("alpaca:AAPL/trade")

@@ -95,7 +95,7 @@ def test_the_client_knows_what_the_market_knows(seed: int, kinds: set[str], symb
             if quote is not None:
                 assert (quote.bid_text, quote.bid_size_text, quote.ask_text, quote.ask_size_text) == now
     for symbol in symbols if "trade" in kinds else ():
-        printed = [(*facts(t, 1)[:4], t.id) for t in pair.prints if t.symbol == symbol]
+        printed = [(*facts(t, 1)[:4], f"2-{t.number}") for t in pair.prints if t.symbol == symbol]
         assert [(*facts(t, 1)[:4], t.id) for t in pair.trades(symbol)] == printed
     pair.assert_whole()
 

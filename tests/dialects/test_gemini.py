@@ -309,7 +309,7 @@ def test_an_auction_opens_is_indicated_and_has_its_result_with_its_fill() -> Non
         assert states[opened : opened + 4] == cycle
         result = told[opened + 3]
         assert told[opened].auction_ns == result.venue_ns
-        fills = [t for t in pair.trades(symbol) if t.side is None]
+        fills = [t for t in pair.trades(symbol) if t.side is None and t.conditions == ("auction",)]
         assert (result.price_text, result.size_text, result.id) in [
             (fill.price_text, fill.size_text, fill.id) for fill in fills
         ]

@@ -411,7 +411,7 @@ def test_an_auction_opens_is_indicated_and_has_its_result_with_its_fill() -> Non
     result = told[opened + 3]
     assert told[opened].auction_ns == result.venue_ns
     assert told[opened + 1].price_text is None
-    fills = [event for event in pair.trades("BTC-USD") if event.side is None]
+    fills = [event for event in pair.trades("BTC-USD") if event.conditions == ("auction",)]
     assert (result.price_text, result.size_text, result.id) in [
         (fill.price_text, fill.size_text, fill.id) for fill in fills
     ]

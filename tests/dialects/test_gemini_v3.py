@@ -171,6 +171,21 @@ def test_one_unknown_symbol_refuses_only_its_own_channels() -> None:
     assert pair.book("BTC-USD") == pair.truth("BTC-USD")
 
 
+def test_clients_that_are_told_the_same_share_its_frame() -> None:
+    source = market("gemini")
+    dialects = [GeminiV3Dialect(source) for _ in range(2)]
+    for dialect in dialects:
+        dialect.open(Call("/", {"snapshot": "-1"}), START_NS)
+        dialect.receive(json.encode(subscribe("btcusd@depth@100ms")), START_NS)
+    shared = 0
+    for action in actions(source, 100):
+        memo: dict[str, bytes] = {}
+        for one, other in zip(*[dialect.push(action, memo) for dialect in dialects], strict=True):
+            assert one.frame is other.frame
+            shared += 1
+    assert shared > 10
+
+
 def test_many_clients_share_one_market() -> None:
     shared = market("gemini")
     pairs = [Pair(shared, GeminiV3Dialect, "v3") for _ in range(4)]

@@ -1,5 +1,6 @@
 """iTick's two roles agree in both generations, and the server does what is known of the vendor."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -198,7 +199,7 @@ def test_what_the_plan_does_not_cover_is_told_of_its_channels(api: str) -> None:
 def test_an_unknown_symbol_is_told_and_harms_no_other(api: str) -> None:
     pair = Pair(market("EUR-USD"), APIS[api], api, key=KEY)
     pair.connect("itick:EUR-USD/trade", "itick:EUR-NOK/trade")
-    assert [status.symbol for status in pair.denied] == ["EUR-NOK"]
+    assert [(status.symbol, status.why) for status in pair.denied] == [("EUR-NOK", Why.SYMBOL)]
     list(pair.run(30))
     assert pair.trades("EUR-USD")
 
@@ -585,6 +586,34 @@ def test_a_tick_may_have_the_volume_of_the_day() -> None:
         assert day is not None
         for each in dialect.push(action, {}):
             assert json.decode(each.frame)["data"]["v"] == float(day.volume)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_the_client_tells_its_share_of_the_days_volume(api: str) -> None:
+    house = House({"tick_v": "day"})
+    pair = Pair(market("AAPL"), APIS[api], api, {"tick_v": "day"}, house=house, key=KEY)
+    pair.connect("itick:AAPL/trade")
+    list(pair.run(300))
+    first, *rest = pair.trades("AAPL")
+    assert (first.size_text, first.excluded) == ("0", ("volume",))
+    told = sum(Decimal(trade.size_text) for trade in rest)
+    day = pair.market.day("AAPL")
+    assert day is not None
+    ticks = [json.decode(frame)["data"] for frame in pair.to_client if b'"ld"' in frame]
+    since = Decimal(str(ticks[0]["v"]))
+    assert told == Decimal(day.volume) - since > 0
+
+
+@pytest.mark.parametrize("present", ["yes", "no"])
+@pytest.mark.parametrize("path", ["/crypto", "/cws"])
+def test_what_is_so_now_may_come_with_a_subscription(path: str, present: str) -> None:
+    dialect = joined(path, "BTC-USDT", house=House({"present": present}))
+    _, *begun = asked(dialect, "BTCUSDT", "quote,depth,kline@1")
+    assert len(begun) == (3 if present == "yes" else 0)
+    pushed = [each for action in actions(first_market(dialect), 100) for each in dialect.push(action, {})]
+    assert {channel for each in pushed for channel in each.channels} == {
+        f"itick:BTC-USDT/{kind}" for kind in ("summary", "book", "bar.1m")
+    }
 
 
 # The article

@@ -136,3 +136,48 @@ async def test_without_a_bound_frames_leave_at_once() -> None:
     sent: list[bytes] = []
     Paced(None, sent.append).put(b"now")
     assert sent == [b"now"]
+
+
+def test_a_line_never_changes_its_route() -> None:
+    told: list[MarketEvent] = []
+    feed = Feed(
+        "alpaca",
+        HERE,
+        Rest(),
+        publish=told.append,
+        tap=lambda raw: None,
+        options={"max_symbols": 1},
+        keys=[ONE],
+    )
+    crypto, one, two = (Channel("alpaca", symbol, "trade") for symbol in ("BTC-USD", "AAPL", "MSFT"))
+    feed.want([crypto, one, two])
+    assert [(line.route, line.symbols) for line in feed.lines] == [
+        ("/v1beta3/crypto/us", {"BTC-USD"}),
+        ("/v2/iex", {"AAPL"}),
+    ]
+    feed.drop([crypto])
+    assert [(line.route, line.symbols) for line in feed.lines] == [("/v2/iex", {"AAPL"})]
+    feed.drop([one])
+    assert [(line.route, line.symbols) for line in feed.lines] == [("/v2/iex", {"MSFT"})]
+
+
+def test_many_symbols_are_asked_for_at_once() -> None:
+    asked: list[str] = []
+    feed = Feed(
+        "finnhub",
+        HERE,
+        Rest(),
+        publish=lambda event: None,
+        tap=lambda raw: asked.append(raw.note) if raw.direction == "want" else None,
+        keys=[ONE],
+    )
+    feed.want(trades(*(f"S{n}" for n in range(40))))
+    assert len(asked) == 1
+
+
+def test_dropping_twice_what_was_wanted_once_is_dropping_it() -> None:
+    plan = Plan(most=1)
+    plan.feed.want(trades("A"))
+    plan.feed.drop(trades("A", "A"))
+    plan.feed.want(trades("B"))
+    assert plan.carried == [{"B"}]

@@ -14,6 +14,7 @@ from .articles import cut
 from .environments import ALPACA_LEGACY
 from .running import Program, running, simulated
 from .tap import tapped
+from .truth import is_now
 
 ENTITY = re.compile(r"^(quote|trade|bars) (?:Quote|Trade|Agg)\((\{.*?\})\)$", re.MULTILINE | re.DOTALL)
 HURRIED = "clients/hurried.py"
@@ -31,6 +32,10 @@ def assert_quotes_of_google(program: Program) -> None:
         assert quote["symbol"] == "GOOG"
         assert 0 < quote["bidprice"] < quote["askprice"]
         assert quote["bidsize"] > 0 < quote["asksize"]
+        assert is_now(quote["timestamp"])
+    times = [quote["timestamp"] for quote in printed(program, "quote")]
+    assert times == sorted(times)
+    assert len(set(times)) > 1
 
 
 def wishes(asked: list[str]) -> list[list[str]]:
@@ -98,8 +103,12 @@ async def test_the_subscription_is_changed_without_reconnecting(tmp_path: Path) 
     for trade in printed(program, "trade"):
         assert trade["symbol"] == "AAPL"
         assert trade["price"] > 0 < trade["size"]
+        assert is_now(trade["timestamp"])
     for bar in printed(program, "bars"):
         assert bar["symbol"] == "TSLA"
         assert bar["low"] <= bar["open"] <= bar["high"]
         assert bar["low"] <= bar["close"] <= bar["high"]
         assert bar["end"] - bar["start"] == 60_000
+        assert is_now(bar["end"], 1_000_000)
+        assert 0 < bar["volume"] <= bar["totalvolume"]
+        assert bar["low"] <= bar["vwap"] <= bar["high"]

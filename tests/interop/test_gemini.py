@@ -10,6 +10,7 @@ from msgspec import json
 from .articles import cut
 from .environments import ARTICLE
 from .running import Program, running, simulated
+from .truth import is_now
 
 CLIENTS = ("with_websocket_client.py", "with_websockets.py")
 
@@ -21,10 +22,9 @@ async def test_the_articles_echo_program(tmp_path: Path) -> None:
         running(ARTICLE, echo, cwd=tmp_path, echo=url) as program,
     ):
         await program.ended()
-    numbers = [str(n) for n in range(5)]
-    assert [line.split()[-1] for line in program.lines if line.startswith("Sent: ")] == numbers
-    received = [line for line in program.lines if line.startswith("Received: ")]
-    assert [line for line in received if line.split()[-1] in numbers] == [f"Received: {n}" for n in numbers]
+    said = "\n".join(program.lines)  # two threads print, and may do so on one line
+    assert sorted(re.findall(r"Sent:\s+([0-4])", said)) == [str(n) for n in range(5)]
+    assert sorted(re.findall(r"Received: ([0-4])\b", said)) == [str(n) for n in range(5)]
 
 
 async def test_the_articles_rest_timer(tmp_path: Path) -> None:
@@ -89,9 +89,19 @@ async def test_v1_is_read_by(client: str, tmp_path: Path) -> None:
     assert {event["reason"] for event in frames[0]["events"]} == {"initial"}
     book: dict[str, dict[float, float]] = {"bid": {}, "ask": {}}
     for frame in frames:
-        assert_applied(
-            book, [(e["side"], e["price"], e["remaining"]) for e in frame["events"] if "side" in e]
-        )
+        changes = [event for event in frame["events"] if event["type"] == "change"]
+        if frame is not frames[0]:
+            for change in changes:  # delta is what remaining has changed by
+                before = book[change["side"]].get(float(change["price"]), 0.0)
+                assert float(change["remaining"]) - before == pytest.approx(float(change["delta"]), abs=1e-7)
+        assert_applied(book, [(e["side"], e["price"], e["remaining"]) for e in changes])
+    assert all(is_now(frame["timestampms"], 1_000_000) for frame in frames[1:])
+    ids = [frame["eventId"] for frame in frames]
+    assert ids == sorted(ids)
+    assert len(set(ids[1:])) == len(ids) - 1
+    reasons = {e["reason"] for frame in frames[1:] for e in frame["events"] if e["type"] == "change"}
+    assert reasons <= {"place", "cancel", "trade"}
+    assert len(reasons) > 1
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -10,6 +10,7 @@ from .articles import cut
 from .environments import ARTICLE
 from .running import running, simulated
 from .tap import tapped
+from .truth import is_now
 
 RECEIVED = "Received data: Symbol {symbol}, Price {price}, Volume {volume}"  # the article prints it like this
 KEY = "your_api_key"
@@ -76,9 +77,19 @@ def heartbeats(messages: list[str]) -> int:
 
 
 def assert_plausible(data: list[dict[str, Any]]) -> None:
-    """A book has its best bid below its best ask, and a quote lies within its day."""
+    """It is of now; a book is in order with its best bid below its best ask; a quote lies within its day."""
     for each in data:
         if each["type"] == "depth":
             assert each["b"][0]["p"] < each["a"][0]["p"]
+            for side in (each["b"], each["a"]):
+                assert [level["po"] for level in side] == list(range(1, len(side) + 1))
+                assert all(level["v"] > 0 for level in side)
+        else:
+            assert is_now(each["t"], 1_000_000)
+            assert each["v"] > 0
         if each["type"] == "quote":
             assert each["l"] <= each["ld"] <= each["h"]
+            assert each["l"] <= each["o"] <= each["h"]
+            assert each["tu"] > 0
+    volumes = {each["v"] for each in data if each["type"] == "quote"}
+    assert len(volumes) > 1

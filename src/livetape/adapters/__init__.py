@@ -5,7 +5,7 @@
 of the group ``livetape.adapters`` whose name is the venue's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -36,18 +36,18 @@ def find(venue: str, api: str = "") -> type[Adapter]:
     raise ConfigError(f"unknown venue {venue!r}", allowed=nearest(venue, venues()) or venues())
 
 
-def channels_of(sources: Iterable[str]) -> list[Channel]:
-    """The channels that ``sources`` name, each once, in our spelling.
+def channels_of(sources: Iterable[str], api_of: Callable[[str], str] = lambda venue: "") -> list[Channel]:
+    """The channels that ``sources`` name, each once, in our spelling; ``api_of`` says which API a venue has.
 
     A source without a kind has trades and the book, or quotes where there is no book. Raises ConfigError when
     a source cannot be read or its venue is unknown.
     """
-    return list(dict.fromkeys(channel for source in sources for channel in _channels_of(source)))
+    return list(dict.fromkeys(channel for source in sources for channel in _channels_of(source, api_of)))
 
 
-def _channels_of(source: str) -> list[Channel]:
+def _channels_of(source: str, api_of: Callable[[str], str]) -> list[Channel]:
     venue, text, kind = split_source(source)
-    adapter = find(venue)
+    adapter = find(venue, api_of(venue))
     symbol = adapter.canonical(text)
     offers = adapter.offers(symbol)
     usual = ["trade", "book" if "book" in offers else "quote"]

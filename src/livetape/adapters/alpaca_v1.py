@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Raw, Struct, json
 
 from ..core.adapter import NOBODY, Adapter, Limits
+from ..core.conditions import excluded
 from ..core.credentials import Credentials
 from ..core.decimals import checked
 from ..core.events import Ack, Bar, Denied, Heartbeat, LoggedIn, Message, Quote, Trade, Why
@@ -26,7 +27,7 @@ class Print(Struct, gc=False, tag_field="ev", tag="T"):
     p: Raw
     s: Raw
     t: int
-    c: list[int]
+    c: list[int] | None
     z: int
 
 
@@ -39,7 +40,7 @@ class Offer(Struct, gc=False, tag_field="ev", tag="Q"):
     X: int
     P: Raw
     S: Raw
-    c: list[int]
+    c: list[int] | None
     t: int
 
 
@@ -95,6 +96,8 @@ class Request(Struct, gc=False):
 AGAIN = "your connection is already authenticated"
 ELSEWHERE = "your connection is rejected while another connection is open under the same account"
 _STREAMS = {"trade": "T", "quote": "Q", "bar.1m": "AM"}
+#: Sale conditions as the tapes write them: an odd lot. What the other numbers mean is not documented.
+_CONDITIONS = {37: "I"}
 _KINDS = {stream: kind for kind, stream in _STREAMS.items()}
 _data, _reply = json.Decoder(Data), json.Decoder(Reply)
 
@@ -189,10 +192,14 @@ def _channels(streams: Iterable[str]) -> tuple[str, ...]:
 
 def _event(data: Print | Offer | Minute) -> Message:
     match data:
-        case Print(T=symbol, i=id, c=conditions):
-            price, size = _text(data.p), _text(data.s)
-            name, codes = f"alpaca:{symbol}/trade", tuple(map(str, conditions))
-            return Trade(name, _ns(data.t), price, size, None, str(id), conditions=codes)
+        case Print(T=symbol, i=number, x=exchange):
+            price, size, conditions = _text(data.p), _text(data.s), data.c or ()
+            return Trade(
+                *(f"alpaca:{symbol}/trade", _ns(data.t), price, size, None),
+                id=f"{exchange}-{number}",  # a number is unique on its exchange only
+                conditions=tuple(map(str, conditions)),
+                excluded=excluded(tuple(_CONDITIONS[c] for c in conditions if c in _CONDITIONS)),
+            )
         case Offer(T=symbol):
             best = *_side(data.p, data.s), *_side(data.P, data.S)
             return Quote(f"alpaca:{symbol}/quote", _ns(data.t), *best)

@@ -49,16 +49,16 @@ class Prints(Struct, gc=False, tag_field="type", tag="trade"):
 
 # {"category":"company","datetime":1590529161,"headline":"…","id":123,"image":"…","related":"AAPL",
 #  "source":"…","summary":"…","url":"…"}                                                                 [doc]
-class Article(Struct, gc=False):
-    category: str
+class Article(Struct, gc=False, kw_only=True):
+    category: str | None = None
     datetime: int
     headline: str
     id: int
-    image: str
-    related: str
-    source: str
-    summary: str
-    url: str
+    image: str | None = None
+    related: str | None = None
+    source: str | None = None
+    summary: str | None = None
+    url: str | None = None
 
 
 class Articles(Struct, gc=False, tag_field="type", tag="news"):
@@ -100,7 +100,15 @@ _MONEY = frozenset(
         *("PLN", "SEK", "SGD", "THB", "TRY", "USD", "ZAR", "XAG", "XAU"),
     ]
 )
+#: What, after a dash, makes a pair: what coins are quoted in on Binance.
+_QUOTED = _MONEY | frozenset(
+    [
+        *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "RLUSD", "GUSD", "DAI", "BTC", "ETH", "BNB", "BCH", "LTC"),
+        *("FIL", "TRX", "XRP", "DOGE", "SOL", "ARS", "BRL", "COP", "IDR", "NGN", "RON", "RUB", "UAH"),
+    ]
+)
 _JOINTS = {"OANDA": "_", "FXCM": "/", "BINANCE": ""}  # what stands between base and quote
+_SLASH = "^"  # stands for the slash of other exchanges, which our names cannot have
 _SUFFIX = {"trade": "", "news": "-news"}
 _frame: json.Decoder[Prints | Ping | Articles | Refusal] = json.Decoder(Prints | Ping | Articles | Refusal)
 _listed = json.Decoder(list[Listed])
@@ -141,15 +149,18 @@ class Finnhub(Adapter):
 
     @classmethod
     def canonical(cls, symbol: str) -> str:
-        """``EUR-USD`` for OANDA's and ``BTC-USDT`` for Binance's pairs; others keep their exchange."""
+        """``EUR-USD`` for OANDA's and ``BTC-USDT`` for Binance's pairs; others keep their exchange.
+
+        Where it is not known what an exchange puts between base and quote, a slash becomes ``^``.
+        """
         if ":" not in symbol:
             return unified(symbol)
         exchange, _, name = native(symbol).partition(":")
         pair = unified(name)
         if native(pair) == f"{exchange}:{name}":
             return pair
-        joint = _JOINTS.get(exchange) or "/"
-        return f"{exchange.replace(' ', '-')}:{name.replace(joint, '-')}"
+        joint, ours = (_JOINTS[exchange], "-") if exchange in _JOINTS else ("/", _SLASH)
+        return f"{exchange.replace(' ', '-')}:{name.replace(joint, ours) if joint else name}"
 
     def endpoint(self, ws_url: str, channels: Sequence[Channel]) -> str:
         return f"{ws_url.rstrip('/')}/?token={quote(self.credentials.key, safe='')}"
@@ -232,7 +243,7 @@ class Finnhub(Adapter):
 
     def _news(self, article: Article) -> Iterator[Message]:
         """One for each of the symbols it is about."""
-        related = [symbol for symbol in article.related.split(",") if symbol]
+        related = [symbol for symbol in (article.related or "").split(",") if symbol]
         names = tuple(map(self._name, related))
         for symbol, name in zip(related, names, strict=True):
             self._waiting.pop(("news", symbol), None)
@@ -241,9 +252,9 @@ class Finnhub(Adapter):
                 ns_of_ms(article.datetime * 1_000),
                 str(article.id),
                 article.headline,
-                article.source,
-                article.url,
-                article.summary,
+                article.source or "",
+                article.url or "",
+                article.summary or "",
                 names,
             )
 
@@ -296,10 +307,10 @@ def native(symbol: str) -> str:
         exchange = exchange.upper().replace("-", " ")
         joint = _JOINTS.get(exchange)
         if joint is None:
-            return f"{exchange}:{name}"
+            return f"{exchange}:{name.replace(_SLASH, '/')}"
         return f"{exchange}:{name.replace('-', joint)}"
-    base, dash, quoted = symbol.partition("-")
-    if not dash or "." in quoted:  # NOVO-B.CO is a share
+    base, _, quoted = symbol.partition("-")
+    if quoted not in _QUOTED:  # NOVO-B.CO is a share
         return symbol
     return f"OANDA:{base}_{quoted}" if {base, quoted} <= _MONEY else f"BINANCE:{base}{quoted}"
 

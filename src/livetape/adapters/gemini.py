@@ -162,6 +162,11 @@ class Gemini(Adapter):
         self._symbols: dict[str, str] = {}  # native to unified, of what was asked for
         self._waiting: list[tuple[str, str]] = []  # streams and symbols asked for, until they are answered
 
+    def login(self) -> list[bytes]:
+        """Nothing to send; a new connection owes no answers."""
+        self._waiting.clear()
+        return []
+
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
         self._symbols |= {_native(channel.symbol): channel.symbol for channel in channels}
         wanted = _wire(channels)
@@ -256,10 +261,11 @@ def _book(symbol: str, update: L2) -> Iterator[Message]:
 
 
 def _trade(symbol: str, trade: Print) -> Trade:
-    side = trade.side if trade.side in ("buy", "sell") else None  # "block" and "auction" have no aggressor
+    aggressive = trade.side in ("buy", "sell")  # else it is "block" or "auction"
+    side, conditions = (trade.side, ()) if aggressive else (None, (trade.side,))
     name, venue_ns = f"gemini:{symbol}/trade", ns_of_ms(trade.timestamp)
     price, size = checked(trade.price), checked(trade.quantity)
-    return Trade(name, venue_ns, price, size, side, str(trade.event_id))
+    return Trade(name, venue_ns, price, size, side, str(trade.event_id), None, conditions)
 
 
 def _auction(symbol: str, step: AuctionStep) -> Auction:

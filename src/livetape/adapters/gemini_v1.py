@@ -10,13 +10,15 @@ for [recorded].
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import Literal
 from urllib.parse import urlencode
 
-from msgspec import Struct, json
+from msgspec import MsgspecError, Struct, json
 
 from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
 from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
+from ..core.errors import ConfigError
 from ..core.events import Ack, Auction, BookUpdate, Counter, Denied, Heartbeat, Message, Trade, Why
 from ..core.instruments import Channel, Instrument, unified
 from ..core.times import ns_of_ms
@@ -106,7 +108,9 @@ class Beat(Struct, gc=False, tag_field="type", tag="heartbeat"):
     socket_sequence: int
 
 
-class Refusal(Struct, gc=False, tag_field="result", tag="error"):
+# {"result":"error","reason":"InvalidSymbol","message":"Received unsupported symbol 'xxxyyy'"}          [doc]
+class Refusal(Struct, gc=False):
+    result: Literal["error"]
     reason: str = ""
     message: str = ""
 
@@ -139,6 +143,9 @@ class GeminiV1(Adapter):
     ) -> None:
         super().__init__(options, credentials)
         self._chosen = {name: value for name, value in self.options.items() if name in PARAMETERS}
+        for name, value in self._chosen.items():
+            if not isinstance(value, bool):
+                raise ConfigError(f"{name} must be true or false, not {value!r}", where=self.venue)
         self._top_only = bool(self.options.get("top_of_book"))
         if self._top_only:
             self.guarantees = {**self.guarantees, "book": Guarantee("socket_sequence", 1)}
@@ -181,14 +188,19 @@ class GeminiV1(Adapter):
 
     def parse(self, frame: bytes) -> Iterable[Message]:
         if b'"error"' in frame:
-            refusal = _refusal.decode(frame)
-            why = Why.SYMBOL if refusal.reason == "InvalidSymbol" else Why.OTHER
-            return [Denied(f"{refusal.reason} {refusal.message}".strip(), why=why)]
+            return [_denied(frame)]
         match _frame.decode(frame):
             case Update() as update:
                 return self._update(update)
             case Beat(socket_sequence=n):
                 return [Counter(n), Heartbeat()]
+
+    def refusal(self, body: bytes) -> Denied | None:
+        """An unknown symbol is refused instead of the upgrade."""
+        try:
+            return _denied(body)
+        except (MsgspecError, ValueError, RecursionError):
+            return None
 
     def symbols_paths(self) -> Sequence[str]:
         return ("/v1/symbols",)
@@ -243,11 +255,18 @@ def _native(symbol: str) -> str:
     return symbol.replace("-", "")
 
 
+def _denied(body: bytes) -> Denied:
+    refusal = _refusal.decode(body)
+    why = Why.SYMBOL if refusal.reason == "InvalidSymbol" else Why.OTHER
+    return Denied(f"{refusal.reason} {refusal.message}".strip(), why=why)
+
+
 def _trade(symbol: str, trade: Print | BlockTrade, venue_ns: int | None) -> Trade:
-    maker = trade.makerSide if isinstance(trade, Print) else ""
-    side = {"ask": "buy", "bid": "sell"}.get(maker)  # auctions and blocks have no aggressor
+    maker = trade.makerSide if isinstance(trade, Print) else "block"
+    side = {"ask": "buy", "bid": "sell"}.get(maker)
+    conditions = () if side else (maker,)  # auctions and blocks have no aggressor
     price, size = checked(trade.price), checked(trade.amount)
-    return Trade(f"gemini:{symbol}/trade", venue_ns, price, size, side, str(trade.tid))
+    return Trade(f"gemini:{symbol}/trade", venue_ns, price, size, side, str(trade.tid), None, conditions)
 
 
 def _auction(

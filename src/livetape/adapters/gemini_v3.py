@@ -156,6 +156,11 @@ class GeminiV3(Adapter):
     def endpoint(self, ws_url: str, channels: Sequence[Channel]) -> str:
         return f"{ws_url.rstrip('/')}/?snapshot=-1"
 
+    def login(self) -> list[bytes]:
+        """Nothing to send; a new connection owes no answers."""
+        self._asked.clear()
+        return []
+
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
         frames = []
         for channel in channels:
@@ -211,10 +216,12 @@ class GeminiV3(Adapter):
 
     def _answer(self, head: Head) -> Message:
         channel = self._asked.pop(head.id, "") if isinstance(head.id, int) else ""
+        if not channel:  # of a ping, or of what was given up
+            return Heartbeat()
         if head.status == 200:
-            return Ack(channel) if channel else Heartbeat()
+            return Ack(channel)
         fault = head.error or Fault(msg=f"status {head.status}")
-        return Denied(fault.msg, (channel,) if channel else (), _WHY.get(fault.code, Why.OTHER))
+        return Denied(fault.msg, (channel,), _WHY.get(fault.code, Why.OTHER))
 
     def _name(self, native: str, kind: str) -> str:
         return f"gemini:{self._symbols.get(native) or unified(native)}/{kind}"

@@ -10,6 +10,7 @@ itself with the next one. Nothing can be unsubscribed: a connection that asks fo
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -62,7 +63,14 @@ REGIONS = {"forex": "GB", "indices": "GB", "crypto": "BA", "stock": "US", "futur
 #: What the vendor calls an asset class, and what we do.
 ASSETS = {"forex": "forex", "indices": "index", "crypto": "crypto", "stock": "stock"}
 #: The options that list codes, and the asset class of these.
-LISTS = {"indices": "indices", "futures": "future", "funds": "fund"}
+LISTS = {
+    **{"forex": "forex", "indices": "indices", "crypto": "crypto"},
+    **{"stocks": "stock", "futures": "future", "funds": "fund"},
+}
+#: Why REST refuses, by the code of its answer [doc].
+_WHY = {"E001": Why.SYMBOL, "E002": Why.LOGIN, "E003": Why.LIMIT}
+UNRESOLVED = "cannot be resolved action"
+_minus = Context(prec=100).subtract  # exact: no number is as long
 _NORMAL = 0
 _STATES = {
     _NORMAL: ("resumed", "normal"),
@@ -135,11 +143,11 @@ class Quote(Struct, gc=False, kw_only=True):
     type: str | UnsetType = "quote"
 
 
-class WireLevel(Struct, gc=False):
-    po: int
+class WireLevel(Struct, gc=False, kw_only=True):
+    po: int | None = None
     p: Raw
     v: Raw
-    o: Raw
+    o: Raw = Raw(b"null")
 
 
 # {"code":1,"data":{"s":"AAPL.US","a":[{"po":1,"p":3034.01,"v":10.6023,"o":10.6023}],
@@ -227,7 +235,8 @@ class Place(NamedTuple):
 def place(symbol: str, assets: Mapping[str, str] | None = None) -> Place:
     """Where ``symbol``, in our spelling, is; ``assets`` says it of codes that are not known for it.
 
-    A pair is money or has a coin in it; what else is in Great Britain, or has the name of an index, is one.
+    Where coins are, all are. A pair is money or has a coin in it; what else is in Great Britain, or has the
+    name of an index, is one.
     """
     code, region = split(symbol)
     asset = (assets or {}).get(code) or _asset(code, region)
@@ -244,11 +253,11 @@ def split(symbol: str) -> tuple[str, str]:
 
 
 def _asset(code: str, region: str) -> str:
+    if region in ("BA", "BT"):
+        return "crypto"
     base, _, quote = code.partition("-")
     if len(quote) >= 3:
         return "forex" if base in _MONEY and quote in _MONEY else "crypto"
-    if region in ("BA", "BT"):
-        return "crypto"
     return "indices" if region == "GB" or (code in _INDICES and not region) else "stock"
 
 
@@ -257,8 +266,10 @@ class ITick(Adapter):
 
     The option ``plan`` (free, base, professional, premium) sets how much is asked for. Without it a
     connection takes 500 symbols, as the protocol does, and each asset class has one; what your plan does not
-    cover is then refused by the vendor and told as such. ``indices``, ``futures`` and ``funds`` list codes
-    that cannot be told from stocks.
+    cover is then refused by the vendor and told as such. ``forex``, ``indices``, ``crypto``, ``stocks``,
+    ``futures`` and ``funds`` list codes whose asset class would be guessed wrong. ``tick_v`` says what the
+    vendor does not, whose volume a tick has: its own (``tick``) or the day's so far (``day``). Of the latter
+    a trade has the rise since the symbol's last one.
     """
 
     venue = "itick"
@@ -268,7 +279,7 @@ class ITick(Adapter):
     kinds = frozenset(TYPES)
     sample = "EUR-USD"
     key_names = ("ITICK_API_KEY",)
-    option_names = frozenset({"plan", *LISTS})
+    option_names = frozenset({"plan", "tick_v", *LISTS})
     limits = Limits(symbols_per_socket=500, sockets_per_key=1)
     heartbeat_s = 20.0  # at least every 30 s; after 60 s without one it hangs up [doc]
     silence_s = 45.0  # each heartbeat is answered [doc]
@@ -286,17 +297,22 @@ class ITick(Adapter):
             most = PLANS[plan]
             self.limits = Limits(symbols_per_socket=most.symbols, sockets_per_key=most.sockets)
         super().__init__(options, credentials)
+        tick_v = self.options.get("tick_v", "tick")
+        if tick_v not in ("tick", "day"):
+            raise ConfigError(f"unknown tick_v {tick_v!r}", where=self.venue, allowed=["tick", "day"])
+        self._daily = tick_v == "day"
+        self._volumes: dict[str, Decimal] = {}  # the last one of a symbol's day
         self._assets = {code: asset for name, asset in LISTS.items() for code in self._codes(name)}
         self._symbols: dict[tuple[str, str], str] = {}  # by code and region, of what was asked for
         self._waiting: list[tuple[str, ...]] = []  # channels of each request that is not answered yet
         self._states: dict[str, int] = {}  # the last one told of a symbol
 
     def _codes(self, name: str) -> Sequence[str]:
-        """The codes that the option ``name`` lists."""
+        """The codes that the option ``name`` lists, in our spelling."""
         codes = self.options.get(name, [])
-        if not isinstance(codes, list | tuple) or not all(isinstance(code, str) for code in codes):
+        if not isinstance(codes, list | tuple) or not all(isinstance(code, str) and code for code in codes):
             raise ConfigError(f"{name} must list codes, not be {codes!r}", where=self.venue)
-        return codes
+        return [split(self.canonical(code))[0] for code in codes]
 
     @classmethod
     def canonical(cls, symbol: str) -> str:
@@ -320,7 +336,9 @@ class ITick(Adapter):
         return {"token": self.credentials.key, "accept": "application/json"}
 
     def login(self) -> list[bytes]:
-        self._waiting.clear()  # a new connection owes no answers
+        """Nothing to send; a new connection owes no answers, and what it has missed is not known."""
+        self._waiting.clear()
+        self._volumes.clear()
         return []
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
@@ -386,7 +404,7 @@ class ITick(Adapter):
             return None
         if verdict.code == 0:
             return None
-        why = Why.LOGIN if verdict.code == "E002" else Why.OTHER
+        why = _WHY.get(str(verdict.code), Why.OTHER)
         return Denied(f"{verdict.code} {verdict.msg or ''}".strip(), why=why)
 
     def price_path(self, symbol: str) -> str:
@@ -419,14 +437,17 @@ class ITick(Adapter):
         beyond = "exceeding" in reason
         if action == "auth" or "auth failed" in reason:
             return Denied(reason, (), Why.CONNECTIONS if beyond else Why.LOGIN)
-        return Denied(reason, self._answered(), Why.LIMIT if beyond else Why.OTHER)
+        refused = self._answered()
+        if refused and UNRESOLVED in reason:  # all else of a request of ours is as documented
+            return Denied(reason, refused, Why.SYMBOL)
+        return Denied(reason, refused, Why.LIMIT if beyond else Why.OTHER)
 
     # Data
 
     def _data(self, symbol: str, kind: str, frame: bytes) -> Iterable[Message]:
         match kind:
             case "tick":
-                return [_trade(symbol, _tick.decode(frame).data)]
+                return [self._trade(symbol, _tick.decode(frame).data)]
             case "quote":
                 return self._summary(symbol, _quote.decode(frame).data)
             case "depth":
@@ -438,6 +459,16 @@ class ITick(Adapter):
             case _:
                 return [_bar(f"itick:{symbol}/{_BARS[kind]}", _kline.decode(frame).data)]
 
+    def _trade(self, symbol: str, tick: Tick) -> Trade:
+        name, venue_ns = f"itick:{symbol}/trade", ns_of_ms(tick.t)
+        price, volume = _text(tick.ld), _text(tick.v)
+        if not self._daily:
+            return Trade(name, venue_ns, price, volume, None, None)
+        before, self._volumes[symbol] = self._volumes.get(symbol), Decimal(volume)
+        if before is None or before > self._volumes[symbol]:  # the first, or another day's: of unknown size
+            return Trade(name, venue_ns, price, "0", None, None, excluded=("volume",))
+        return Trade(name, venue_ns, price, f"{_minus(self._volumes[symbol], before):f}", None, None)
+
     def _summary(self, symbol: str, quote: Quote) -> Iterator[Message]:
         venue_ns = ns_of_ms(quote.t)
         opened, high, low, last, volume, turnover = map(
@@ -446,7 +477,7 @@ class ITick(Adapter):
         name = f"itick:{symbol}/summary"
         yield Summary(name, venue_ns, opened, high, low, last, volume_text=volume, turnover_text=turnover)
         if quote.ts != (before := self._states.get(symbol)):
-            state, words = _STATES[quote.ts]
+            state, words = _STATES.get(quote.ts, ("notice", str(quote.ts)))
             if before is None and quote.ts == _NORMAL:
                 state = "trading"
             yield Status(f"itick:{symbol}/status", state, words, venue_ns)
@@ -455,11 +486,6 @@ class ITick(Adapter):
 
 def _text(number: Raw) -> str:
     return checked(str(number, "ascii"))
-
-
-def _trade(symbol: str, tick: Tick) -> Trade:
-    # whether v is of the tick or of the day is not said; of the tick is what it is for [unverified]
-    return Trade(f"itick:{symbol}/trade", ns_of_ms(tick.t), _text(tick.ld), _text(tick.v), None, None)
 
 
 def _levels(wire: Sequence[WireLevel]) -> list[Level]:

@@ -9,10 +9,10 @@ from . import itick
 
 
 class ITickV1(itick.ITick):
-    """As today's, but without futures and funds. Options: ``plan`` and ``indices``."""
+    """As today's, but without futures and funds."""
 
     title = "iTick (until 2025)"
-    option_names = frozenset({"plan", "indices"})
+    option_names = itick.ITick.option_names - {"futures", "funds"}
     paths: ClassVar[Mapping[str, str]] = {"forex": "fws", "indices": "iws", "stock": "sws", "crypto": "cws"}
 
     def ws_headers(self) -> Mapping[str, str]:

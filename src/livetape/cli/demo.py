@@ -12,7 +12,6 @@ from pathlib import Path
 
 import aiohttp
 
-from ..adapters import channels_of
 from ..app import App
 from ..config import Config, GatewayConfig, VenueConfig
 from ..core.errors import LivetapeError
@@ -48,7 +47,7 @@ async def demonstrate(
 async def _run(app: App, port: int, stop: asyncio.Event, *, browser: bool) -> Gateway:
     try:
         async with app.gateway().serving("127.0.0.1", port) as gateway:
-            gateway.keep(channels_of(app.config.sources))
+            gateway.keep(app.config.channels_of(app.config.sources))
             sys.stdout.write(f"livetape demo: {gateway.url}\n")
             sys.stdout.flush()
             if browser:

@@ -25,7 +25,7 @@ from ..core.instruments import Channel
 from ..core.times import SECOND
 from ..feeds.endpoint import masked, proxy_for, tls_context
 from ..feeds.line import Retry
-from .following import BRIEF_S, cut_off, why_quiet
+from .following import BRIEF_S, cut_off, why_closed
 
 CONNECT_S = 10.0
 SKEW_NS = SECOND  #: by which the two clocks may differ
@@ -74,7 +74,7 @@ def _to_try(config: Config, named: Sequence[str]) -> dict[str, list[Channel]]:
 
     Without names those are examined that the user has configured, or has a key of; else all without a key.
     """
-    configured = channels_of(config.sources)
+    configured = config.channels_of(config.sources)
     sources = channels_of([name for name in named if ":" in name])
     wanted = [name.partition(":")[0].lower() for name in named]
     wanted = wanted or [*(channel.venue for channel in configured), *config.venues, *_with_key(config)]
@@ -163,7 +163,7 @@ class _Examination:
     def _problem(self, error: LivetapeError) -> None:
         self._code = self._code or error.exit_code
         said = str(error).removeprefix(f"{self._venue}: ").removeprefix(f"{self._venue} ")
-        remedy = error.remedy or _REMEDIES[error.exit_code]
+        remedy = error.remedy or _REMEDIES.get(error.exit_code, "report it")
         self._say(said.removesuffix(error.remedy).rstrip(" ;:"), result="problem", remedy=remedy)
 
     # What needs no network
@@ -332,8 +332,10 @@ class _Examination:
             self._say(f"{name}: data after {_ms(self._trial.first[name])}")
         elif denied := self._trial.denied.get(name):
             self._problem(await self._app.hub.explain(channel, denied.detail, denied.why))
+        elif unlisted := await self._app.hub.unlisted(channel, "the vendor does not list it"):
+            self._problem(unlisted)
         elif name not in self._trial.queued:
-            why = await asyncio.to_thread(why_quiet, channel, clock.now_ns())
+            why = await asyncio.to_thread(why_closed, channel, clock.now_ns())
             said = f"{name}: nothing within {self._timeout_s:g} s; {why}"
             closed = "closed" in why
             remedy = "try again then" if closed else "try a longer --timeout, or a busier symbol"
@@ -369,7 +371,7 @@ class _Trial:
     @property
     def ended(self) -> bool:
         """Whether no connection is left."""
-        return all(line.gave_up for line in self._app.hub.lines)
+        return self._app.hub.gave_up
 
     async def until(self, condition: Callable[[], bool], timeout_s: float | None = None) -> None:
         """Wait for ``condition``, or as long as may be."""

@@ -65,7 +65,7 @@ class Denials:
 
     def put(self, event: MarketEvent) -> None:
         """Notice a refusal; with the last one, or when no line dials any more, the command ends."""
-        if isinstance(event, Status) and all(line.gave_up for line in self._app.hub.lines):
+        if isinstance(event, Status) and self._app.hub.gave_up:
             self._stop.set()
         if isinstance(event, Status) and event.state in ("connected", "disconnected"):
             self._notice_cut_off(event)
@@ -131,12 +131,19 @@ async def _tell_quiet(app: App, channels: list[Channel]) -> None:
     for channel in channels:
         state = states.get(str(channel))
         if state is not None and not state.delivered and state.denied is None:
-            why = await asyncio.to_thread(why_quiet, channel, clock.now_ns())
+            why = await why_quiet(app, channel)
             sys.stderr.write(f"livetape: {channel}: nothing yet; {why}\n")
 
 
-def why_quiet(channel: Channel, now_ns: int) -> str:
-    """Why ``channel`` may bring nothing at ``now_ns``."""
+async def why_quiet(app: App, channel: Channel) -> str:
+    """Why ``channel`` may bring nothing now."""
+    if unlisted := await app.hub.unlisted(channel, "the vendor does not list it"):
+        return str(unlisted)
+    return await asyncio.to_thread(why_closed, channel, clock.now_ns())
+
+
+def why_closed(channel: Channel, now_ns: int) -> str:
+    """Why the market of ``channel`` may be quiet at ``now_ns``."""
     try:
         hours = hours_of(channel.venue, channel.symbol)
     except ConfigError:

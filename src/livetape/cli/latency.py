@@ -19,7 +19,7 @@ from ..core.times import MILLISECOND, SECOND
 from ..feeds.feed import Feed
 from ..feeds.line import Line, Retry
 from .doctor import SET_CLOCK, SKEW_NS, explained
-from .following import following, why_quiet
+from .following import following, why_closed
 
 PINGS_S = 5.0  #: how long all pings together may take
 LABELS = {
@@ -186,7 +186,7 @@ def _notes(measured: Measured, channel: Channel, arrivals: _Arrivals) -> Iterato
     if measured.figures["rest_kept_connection"] is None:
         yield f"{channel.venue} has no price of {channel.symbol} to ask for over REST"
     if not arrivals.times_ns:
-        yield f"{channel}: no event came; {why_quiet(channel, clock.now_ns())}"
+        yield f"{channel}: no event came; {why_closed(channel, clock.now_ns())}"
     elif not arrivals.ages_ns:
         yield f"{channel}: its events carry no time of the venue, so their age is not known"
     if measured.clock_ahead_ms is not None:

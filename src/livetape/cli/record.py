@@ -4,7 +4,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ..adapters import channels_of
 from ..app import App
 from ..config import Config
 from .following import following
@@ -12,7 +11,7 @@ from .following import following
 
 async def keep(config: Config, store: Path, stop: asyncio.Event) -> int:
     """Record the sources of ``config`` into ``store`` until ``stop``."""
-    app, channels = App(config), channels_of(config.sources)
+    app, channels = App(config), config.channels_of(config.sources)
     journal = app.record(store)
     sys.stderr.write(f"recording {', '.join(map(str, channels))} into {store}; Ctrl-C ends it\n")
     try:

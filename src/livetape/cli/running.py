@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from ..adapters import channels_of
 from ..config import Config, load
 from ..core.errors import ConfigError
 from ..stream import loop_factory
@@ -17,7 +16,7 @@ def configure(
 ) -> Config:
     """The configuration with the sources of the command line, each of them checked as far as that goes."""
     config = load(path, settings or [])
-    wanted = channels_of(sources or config.sources)
+    wanted = config.channels_of(sources or config.sources)
     if not wanted:
         raise ConfigError("nothing to do: name a source", example="kraken:BTC-USD")
     for venue in {channel.venue for channel in wanted}:

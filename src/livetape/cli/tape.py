@@ -29,9 +29,10 @@ def print_replay(store: Path, *, as_json: bool, depth: int | None) -> None:
 
 def print_gaps(store: Path, *, as_json: bool) -> None:
     """The gap ledger of a tape."""
-    gaps = open_store(store).gaps()
+    tape = open_store(store)
+    gaps = tape.gaps()
     if not gaps:
-        sys.stderr.write("no gaps\n")
+        sys.stderr.write("no gaps\n" if tape.counts() else "nothing was recorded, so there are no gaps\n")
     for gap in gaps:
         if as_json:
             named = {"from" if k == "start" else "to" if k == "end" else k: v for k, v in gap.items()}

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ..adapters import channels_of
 from ..app import App
 from ..config import Config
 
@@ -16,7 +15,7 @@ async def serve(config: Config, store: Path | None, stop: asyncio.Event) -> int:
         app.record(store or config.store.dir)
     try:
         async with app.gateway().serving(config.gateway.host, config.gateway.port) as gateway:
-            gateway.keep(channels_of(config.sources))
+            gateway.keep(config.channels_of(config.sources))
             sys.stderr.write(f"livetape is at {gateway.url}; Ctrl-C ends it\n")
             await stop.wait()
     finally:

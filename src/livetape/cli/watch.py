@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from .. import clock
-from ..adapters import channels_of
 from ..app import App
 from ..config import Config
 from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
@@ -30,7 +29,7 @@ class View(Struct, frozen=True):
 
 async def show(config: Config, view: View, stop: asyncio.Event) -> int:
     """Show the sources of ``config`` until ``stop``. Raises what the user should know at the end."""
-    app, channels = App(config), channels_of(config.sources)
+    app, channels = App(config), config.channels_of(config.sources)
     screen: _Json | _Table = _Json(view, stop) if view.as_json else _Table(channels, stop, view.depth)
     for name in (*map(str, channels), *{channel.venue for channel in channels}):
         app.bus.subscribe(name, screen.put)

@@ -198,7 +198,7 @@ class Adapter(ABC):
             raise DecodeError(self.venue, body, str(error)[:200]) from error
 
     def refusal(self, body: bytes) -> Denied | None:
-        """What a REST answer of HTTP status 200 says against the request; None where it grants it."""
+        """What the body of an answer, of REST or to an upgrade, says against the request; None if nothing."""
         return None
 
     def price_path(self, symbol: str) -> str | None:

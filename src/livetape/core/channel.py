@@ -7,8 +7,8 @@ from .book import Book
 from .events import BookUpdate, Gap, MarketEvent, Proof, Trust, Why
 from .instruments import DERIVED, Channel
 from .summary import Day
+from .times import SECOND
 
-SECOND = 1_000_000_000
 RECENT = 1_000  #: ids of trades that are remembered, to know a repetition
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]

@@ -5,8 +5,6 @@ and of UTP's UTDF (tape C), as https://github.com/alpacahq/marketstore applies t
 2026-11-21). Where a tape says "last, if it is the only one of the day", this says no.
 """
 
-from functools import lru_cache
-
 #: Cash, price variation, odd lot, next day, seller, extended hours (T), extended hours out of sequence (U),
 #: contingent, average price (UTP), qualified contingent: volume alone.
 _VOLUME_ONLY = frozenset("CHINRTUVW7")
@@ -18,7 +16,6 @@ _NOT_VOLUME = frozenset("9")  # corrected consolidated close
 _AVERAGE = "B"  # average price on tapes A and B, a bunched trade like any other on tape C
 
 
-@lru_cache(1 << 10)
 def excluded(conditions: tuple[str, ...], tape: str = "") -> tuple[str, ...]:
     """What a trade of ``conditions`` must not set: any of ``"last"``, ``"range"`` and ``"volume"``."""
     codes = frozenset(conditions)

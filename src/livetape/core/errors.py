@@ -74,12 +74,23 @@ class LimitReached(VendorError):
 
 
 class ConnectError(LivetapeError):
-    """No usable connection. ``retry_after_s`` is the server's own wish, when it gave one."""
+    """No usable connection.
+
+    ``retry_after_s`` is the server's own wish, when it gave one, and ``body`` what it answered.
+    """
 
     exit_code = 4
 
-    def __init__(self, venue: str, cause: str, retry_after_s: float | None = None, remedy: str = "") -> None:
+    def __init__(
+        self,
+        venue: str,
+        cause: str,
+        retry_after_s: float | None = None,
+        remedy: str = "",
+        body: bytes = b"",
+    ) -> None:
         self.venue, self.cause, self.retry_after_s, self.remedy = venue, cause, retry_after_s, remedy
+        self.body = body
         super().__init__(f"{venue}: {_sentence(cause, remedy)}")
 
 

@@ -46,11 +46,11 @@ class Channel(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> "Channel":
-        """Read ``venue:SYMBOL/kind``. Raises ConfigError that names what is wrong with it."""
-        [channel, *more] = parse_source(name)
-        if more:
-            raise ConfigError(f"{name!r} names no kind", allowed=[str(channel)])
-        return channel
+        """Read a channel's name, in our spelling. Raises ConfigError that says what is wrong with it."""
+        venue, symbol, kind = split_source(name)
+        if not kind:
+            raise ConfigError(f"{name!r} names no kind", example=f"{venue}:{symbol}/trade")
+        return cls(venue, symbol, kind)
 
 
 class Instrument(Struct, frozen=True):

@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from .adapter import Adapter
 from .book import Book
-from .channel import SECOND, Channels, ChannelState
+from .channel import Channels, ChannelState
 from .effects import Close, Effect, Fetch, Send
 from .events import BookUpdate, Quote, Trust
 from .outlet import Outlet
 from .sequence import Verdict
+from .times import SECOND
 
 PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
 REPEATS = 5  #: after so many in a row the number that they are older than is not believed
@@ -189,7 +190,6 @@ class Keeper:
     def show(self, state: ChannelState, now_ns: int) -> None:
         """Tell a book that is there already whole."""
         if state.book is not None:
-            self._outlet.tell(state, now_ns)
             state.received += 1
             self._deliver(state, state.book, _whole(state, state.book), now_ns)
 

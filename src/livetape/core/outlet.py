@@ -48,6 +48,12 @@ class Outlet:
         status = Status(str(state.channel), state.trust, state.cause, proof=state.proof, trust=state.trust)
         self.emit(status, now_ns)
 
+    def show(self, state: ChannelState, now_ns: int) -> None:
+        """Tell all that is to be known of a channel that nobody was told of before."""
+        self.tell(state, now_ns)
+        if state.gap is not None:
+            self.emit(replace(state.gap, trust=state.trust), now_ns)
+
     def open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
         """From the last good event on, or from ``start_ns`` if later, something may be missing."""
         if state.gap is None and state.heard_ns:

@@ -14,7 +14,7 @@ Rule 3: trouble of one symbol is that symbol's; only a counter of the whole conn
 from collections.abc import Callable, Iterable, Sequence
 
 from .adapter import Adapter
-from .channel import SECOND, Channels, ChannelState
+from .channel import Channels, ChannelState
 from .effects import Close, Effect, Send
 from .errors import DecodeError
 from .events import (
@@ -38,6 +38,7 @@ from .instruments import Channel
 from .keeper import OVERDUE_S, Keeper
 from .outlet import Outlet
 from .sequence import Verdict, counted
+from .times import SECOND
 
 REFUSED_S = 60  #: after which what was refused is asked for again; longer each time, up to fifteen times it
 FORBIDDEN_S = 300  #: likewise for a login
@@ -77,13 +78,15 @@ class Session:
         """Subscribe ``channels``; on a live connection at once. Wanting a channel twice changes nothing."""
         new: list[Channel] = []
         for channel in channels:
+            before = self.channels.get(str(channel))
             for needed in self.channels.carriers(channel):
                 if str(needed) not in self.channels:
                     self.channels[str(needed)] = ChannelState(needed, self.adapter)
                     new.append(needed)
             state = self.channels[str(channel)]
             hidden, state.wanted = not state.wanted, True
-            if hidden:  # a book that was only carrying a quote
+            if hidden and state is before:  # it was only carrying another one
+                self._outlet.show(state, now_ns)
                 self._books.show(state, now_ns)
         if new and self._ready:
             self._change_subscription(new, now_ns)
@@ -186,10 +189,17 @@ class Session:
         self._deny(self.channels.values(), reason, Why.LOGIN, now_ns)
         return self._outlet.take()
 
-    def refused(self, symbol: str, reason: str, now_ns: int) -> list[MarketEvent]:
-        """The venue will not give the snapshot of ``symbol``: it does not know it."""
+    def deny(self, denied: Denied, now_ns: int) -> list[MarketEvent]:
+        """The venue has refused this before there was a connection."""
+        self._on_denied(denied, now_ns)
+        return self._outlet.take()
+
+    def refused(self, symbol: str, reason: str, why: Why, now_ns: int) -> list[MarketEvent]:
+        """The venue will not give the snapshot of ``symbol``."""
         states = [state for state in self.channels.values() if state.channel.symbol == symbol]
-        self._deny(states, reason, Why.SYMBOL, now_ns)
+        for state in states:
+            state.forget()
+        self._put_off([state for state in states if not state.derived], reason, why, now_ns)
         return self._outlet.take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
@@ -197,6 +207,7 @@ class Session:
         if self._connected:
             self._watch_silence(now_ns)
             self._beat(now_ns)
+        if self._ready:
             for state in list(self.channels.values()):
                 if state.expected_ns is not None and now_ns >= state.expected_ns:
                     self._books.ask_again(state, now_ns)
@@ -245,14 +256,14 @@ class Session:
         if backfilled and state.number is None:  # history from before we were here
             return
         state.received += 1
-        if trade.number is None and trade.id is not None and state.repeated(trade.id):
+        if trade.number is None and trade.id is not None and state.repeated(f"{trade.id} {trade.venue_ns}"):
             state.superseded += 1
             return
         if trade.number is not None:
             lost = 0 if state.number is None else trade.number - state.number - 1
             if trade.number in state.hole:  # late, or the number that made the hole was wrong
                 state.hole = range(trade.number + 1, state.hole.stop)
-                self._outlet.deliver(state, trade, now_ns)
+                self._deliver_trade(state, trade, now_ns)
                 return
             if lost < 0 and (state.gap is None or backfilled):
                 state.superseded += 1
@@ -272,27 +283,33 @@ class Session:
         else:
             self._outlet.close_gap(state, now_ns)
         self._outlet.believe(state, now_ns)
+        self._deliver_trade(state, trade, now_ns)
+
+    def _deliver_trade(self, state: ChannelState, trade: Trade, now_ns: int) -> None:
         self._outlet.deliver(state, trade, now_ns)
-        if not backfilled and (summary := self.channels.made(state)) is not None and summary.day is not None:
+        if (summary := self.channels.made(state)) is not None and summary.day is not None:
             self._on_plain(summary.day.add(trade, now_ns), now_ns)
 
     def _on_amendment(self, amendment: Amendment, now_ns: int) -> None:
+        new = self._on_plain(amendment, now_ns)
         state = self.channels.get(amendment.channel)
-        if state is not None:
-            self._on_plain(amendment, now_ns)
-            if (summary := self.channels.made(state)) is not None and summary.day is not None:
-                self._on_plain(summary.day.amend(amendment), now_ns)
+        summary = self.channels.made(state) if state is not None else None
+        if new and summary is not None and summary.day is not None:
+            self._on_plain(summary.day.amend(amendment), now_ns)
 
-    def _on_plain(self, event: MarketEvent, now_ns: int) -> None:
+    def _on_plain(self, event: MarketEvent, now_ns: int) -> bool:
+        """Hand an event out as it is; False when nobody wants it, or it is the same again, time included."""
         state = self.channels.get(event.channel)
-        if state is not None:
-            state.received += 1
-            if event == state.last and event.venue_ns is not None:  # the same again, its time included
-                state.superseded += 1
-                return
-            state.last = event
-            self._outlet.confirm(state, now_ns)
-            self._outlet.deliver(state, event, now_ns)
+        if state is None:
+            return False
+        state.received += 1
+        if event == state.last and event.venue_ns is not None:
+            state.superseded += 1
+            return False
+        state.last = event
+        self._outlet.confirm(state, now_ns)
+        self._outlet.deliver(state, event, now_ns)
+        return True
 
     def _on_counter(self, n: int, now_ns: int) -> bool:
         verdict = counted(self._counter, n, n)
@@ -327,15 +344,20 @@ class Session:
             return False
         states = self.channels
         named = [states[name] for name in denied.channels if name in states]
-        refused = named or [s for s in states.values() if not s.heard_ns and s.denied is None]
-        for state in refused:
-            state.refusals += 1
-            state.expected_ns = now_ns + min(REFUSED_S << state.refusals - 1, 15 * REFUSED_S) * SECOND
-        self._deny(refused, denied.reason, denied.why, now_ns)
+        mute = [s for s in states.values() if not s.heard_ns and s.denied is None and not s.derived]
+        refused = named or mute
+        self._put_off(refused, denied.reason, denied.why, now_ns)
         if not refused:
             status = Status(self.adapter.venue, "denied", denied.reason, why=denied.why)
             self._outlet.emit(status, now_ns)
         return True
+
+    def _put_off(self, refused: Iterable[ChannelState], reason: str, why: Why, now_ns: int) -> None:
+        """Take a refusal for now, and ask again later."""
+        for state in refused:
+            state.refusals += 1
+            state.expected_ns = now_ns + min(REFUSED_S << state.refusals - 1, 15 * REFUSED_S) * SECOND
+        self._deny(refused, reason, why, now_ns)
 
     def _deny(self, refused: Iterable[ChannelState], reason: str, why: Why, now_ns: int) -> None:
         for state in {str(s.channel): s for one in refused for s in self.channels.made_from(one)}.values():
@@ -388,8 +410,7 @@ class Session:
                 state.heard_ns, state.proof = now_ns, source.proof
                 self._outlet.mark(state, source.trust, source.cause, now_ns)
                 continue
-            if channel.kind == "book":
-                state.expected_ns = now_ns + OVERDUE_S * SECOND
+            state.expected_ns = now_ns + OVERDUE_S * SECOND if channel.kind == "book" else None
             state.denied = None
             self._outlet.mark(state, Trust.RESYNCING, "subscribing", now_ns)
 

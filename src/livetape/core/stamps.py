@@ -5,36 +5,40 @@ Source: https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extensi
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
+from typing import Any
 
 from msgspec.msgpack import Ext
 
+from .memo import Memo
 from .times import SECOND, ns_of
 
 Stamp = str | Ext
 _END = 1 << 63
-_TO_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII).fullmatch
+_TO_POINT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.", re.ASCII).fullmatch
 _EXTENSION = -1
-_SCALES: list[int] = [10 ** (9 - digits) for digits in range(10)]
 _LOW = (1 << 34) - 1  # seconds, below 30 bits of ns
 
 
 def ns_of_stamp(stamp: Stamp) -> int:
     """What ``stamp`` says. Raises ValueError when it is no time of 1970 to 2262, the range of 64 bits."""
-    ns = _ns_of_text(stamp) if isinstance(stamp, str) else _ns_of_extension(stamp)
+    if not isinstance(stamp, str):
+        ns = _ns_of_extension(stamp)
+    elif stamp[29:] == "Z" and (digits := stamp[20:29]).isdigit() and stamp.isascii():  # nine, as usual
+        ns = _SECONDS[stamp[:20]] + int(digits)
+    else:
+        ns = _ns_of_text(stamp)
     if 0 <= ns < _END:
         return ns
     raise ValueError(f"{ns} is not a time in ns")
 
 
 def _ns_of_text(text: str) -> int:
-    ns, fraction = _second(text[:19]), text[19:]
-    digits = fraction[1:-1]
-    if fraction == f".{digits}Z" and len(digits) < 10 and digits.isdigit() and digits.isascii():
-        return ns + int(digits) * _SCALES[len(digits)]
-    if fraction != "Z":
+    digits = text[20:-1]
+    if text[-1:] == "Z" and digits.isdigit() and text.isascii() and len(digits) < 9:
+        return _SECONDS[text[:20]] + int(digits.ljust(9, "0"))
+    if text[19:] != "Z":
         raise ValueError(f"not a time in UTC: {text[:40]!r}")
-    return ns
+    return _SECONDS[f"{text[:19]}."]
 
 
 def rfc3339(ns: int) -> str:
@@ -48,21 +52,26 @@ def extension(ns: int) -> Ext:
     return Ext(_EXTENSION, (ns % SECOND << 34 | ns // SECOND).to_bytes(8, "big"))
 
 
-@lru_cache(64)
 def _second(text: str) -> int:
-    """Many in a row are the same."""
-    if not _TO_SECONDS(text):
+    """The time that ``text`` says before the point at its end."""
+    if not _TO_POINT(text):
         raise ValueError(f"not a time: {text!r}")
-    return ns_of(datetime.fromisoformat(text).replace(tzinfo=UTC))
+    return ns_of(datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC))
+
+
+_SECONDS = Memo(_second)  # many in a row are the same
 
 
 def _ns_of_extension(ext: Ext) -> int:
-    data = bytes(ext.data)
+    data: Any = ext.data  # bytes, or much like them
     if ext.code != _EXTENSION or len(data) not in (4, 8, 12):
         raise ValueError(f"not a time: extension {ext.code} of {len(data)} bytes")
-    seconds, ns = int.from_bytes(data[-8:], "big", signed=len(data) == 12), int.from_bytes(data[:-8], "big")
     if len(data) == 8:
-        seconds, ns = seconds & _LOW, seconds >> 34
+        both = int.from_bytes(data, "big")
+        seconds, ns = both & _LOW, both >> 34
+    else:
+        seconds = int.from_bytes(data[-8:], "big", signed=len(data) == 12)
+        ns = int.from_bytes(data[:-8], "big")
     if ns >= SECOND:
         raise ValueError(f"{ns} ns are more than a second")
     return seconds * SECOND + ns

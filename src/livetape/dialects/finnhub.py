@@ -207,7 +207,17 @@ class FinnhubDialect(Dialect):
             self._articles += 1
             at, id = now_ns // SECOND, now_ns // MILLISECOND
             headline, url = f"{symbol} is traded as before", f"https://news.example/{id}"
-            article = Article("company", at, headline, id, "", symbol, "Simulated", f"{headline}.", url)
+            article = Article(
+                category="company",
+                datetime=at,
+                headline=headline,
+                id=id,
+                image="",
+                related=symbol,
+                source="Simulated",
+                summary=f"{headline}.",
+                url=url,
+            )
             yield Pushed(_encode(Articles([article])), (f"finnhub:{self._symbols[symbol]}/news",))
 
 

@@ -93,7 +93,9 @@ class GeminiV3Dialect(Dialect):
             before, at = self._ids[symbol], self._next(symbol, action.ns)
             for kind in kinds:
                 if kind == "depth":
-                    out.append(_difference(action, before, at))
+                    key = f"v3 {before} {at}"
+                    frame = memo.get(key) or memo.setdefault(key, _difference(action, before, at))
+                    out.append(Pushed(frame, (f"gemini:{symbol}/book",)))
                 elif kind == "bookTicker":
                     out += self._ticker(symbol, action.ns)
                 elif kind != "trade":
@@ -180,10 +182,9 @@ def _lowered(stream: str) -> str:
     return symbol.lower() + at + name
 
 
-def _difference(action: Action, before: int, at: int) -> Pushed:
+def _difference(action: Action, before: int, at: int) -> bytes:
     bids, asks = _moved("bid", action.changes), _moved("ask", action.changes)
-    frame = _encode(Depth(action.ns, _native(action.symbol), before, at, bids, asks))
-    return Pushed(frame, (f"gemini:{action.symbol}/book",))
+    return _encode(Depth(action.ns, _native(action.symbol), before, at, bids, asks))
 
 
 def _moved(side: str, changes: Sequence[Change]) -> list[Level]:

@@ -15,6 +15,7 @@ from msgspec import UNSET, MsgspecError, Raw, UnsetType, json
 from ..adapters.itick import (
     PERIODS,
     REGIONS,
+    UNRESOLVED,
     Candle,
     Depth,
     Kline,
@@ -34,7 +35,6 @@ from ..core.events import Bar, Trade
 from ..core.instruments import interval_ns
 from ..core.times import MILLISECOND, SECOND
 
-UNRESOLVED = "cannot be resolved action"
 EXCEEDING = "exceeding the maximum subscription limit"
 AUTH_FAILED = "auth failed"
 NOT_FOUND = "not found this produce"  # the vendor's spelling
@@ -69,6 +69,7 @@ class ITickDialect(Dialect):
         "cap": ("500", "N"),  # of one connection; 3 on the free plan
         "counts": ("symbols", "streams"),  # what the cap counts
         "unknown": ("refuse", "ignore"),  # what becomes of a symbol that is not listed
+        "present": ("yes", "no"),  # whether quote, depth and bars of now come with a subscription
         "heartbeat": ("answer", "close", "ignore"),  # to {"ac":"heartbeat"}, which is not documented
         "kline": ("flat", "nested", "none"),  # none on the free plan
         "tick_v": ("tick", "day"),  # whose volume a tick has
@@ -209,7 +210,7 @@ class ITickDialect(Dialect):
         else:
             self._types = wanted
             yield _control({"code": 1, "resAc": "subscribe", "msg": "subscribe Successfully"})
-            for symbol in dict.fromkeys(symbols):
+            for symbol in dict.fromkeys(symbols) if self.switch("present") == "yes" else ():
                 yield from self._present(symbol, types, now_ns)
 
     def _taken(self, types: Mapping[str, set[str]]) -> int:
@@ -355,7 +356,7 @@ def _window(source: Source, symbol: str) -> tuple[list[Level], list[Level]]:
 
 def _wire(levels: Sequence[Level]) -> list[WireLevel]:
     """The count of orders repeats the size, as in the vendor's examples."""
-    return [WireLevel(n + 1, _raw(p), _raw(v), _raw(v)) for n, (p, v) in enumerate(levels)]
+    return [WireLevel(po=n + 1, p=_raw(p), v=_raw(v), o=_raw(v)) for n, (p, v) in enumerate(levels)]
 
 
 def _candle(bar: Bar) -> dict[str, Any]:

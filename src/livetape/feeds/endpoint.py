@@ -42,7 +42,9 @@ def endpoint_of(adapter: type[Adapter], ws_url: str, rest_url: str, *, allow_ins
     if ws_url and not rest_url:
         parts = urlsplit(ws_url)
         rest_url = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}"
-    return Endpoint(ws_url or adapter.ws_url, (rest_url or adapter.rest_url).rstrip("/"), own=not ws_url)
+    return Endpoint(
+        ws_url or adapter.ws_url, (rest_url or adapter.rest_url).rstrip("/"), own=not (ws_url or rest_url)
+    )
 
 
 def proxy_for(url: str) -> str | None:

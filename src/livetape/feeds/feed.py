@@ -65,7 +65,7 @@ class Feed:
         self.check(channels)
         new = [channel for channel in dict.fromkeys(channels) if not self._users[channel]]
         if not queue:
-            self._check_room(new)
+            self.check_room(new)
         self._users.update(channels)
         self._queue += new
         self._admit()
@@ -77,16 +77,18 @@ class Feed:
 
     def drop(self, channels: Iterable[Channel]) -> list[Line]:
         """Count one user less; give up what nobody wants. Returns the lines that carry nothing any more."""
-        channels = [channel for channel in channels if self._users[channel]]
-        self._users.subtract(channels)
-        gone = {channel for channel in channels if not self._users[channel]}
+        gone: set[Channel] = set()
+        for channel in channels:
+            self._users[channel] -= self._users[channel] > 0
+            if not self._users[channel]:
+                gone.add(channel)
         self._queue = [channel for channel in self._queue if channel not in gone]
         for line in self.lines:
             if mine := [channel for channel in gone if str(channel) in line.session.channels]:
                 line.drop(mine)
-        self._admit()
         idle = [line for line in self.lines if not line.session.channels]
         self.lines = [line for line in self.lines if line not in idle]
+        self._admit()
         return idle
 
     async def instruments(self) -> list[Instrument]:
@@ -123,44 +125,49 @@ class Feed:
 
     def _admit(self) -> None:
         """Subscribe as much of the queue as there is room for, first come, first served."""
+        coming: dict[Line, list[Channel]] = {}
         for symbol in dict.fromkeys(channel.symbol for channel in self._queue):
             together = [channel for channel in self._queue if channel.symbol == symbol]
             for channels in self._by_route(together):
-                if not self._place(channels):
+                if not self._place(channels, coming):
                     for channel in channels:
-                        self._place([channel])
-
-    def _place(self, channels: list[Channel]) -> bool:
-        """Subscribe all ``channels``, of one symbol and route, on one line, or none."""
-        line = self._line_for(channels)
-        if line is not None:
+                        self._place([channel], coming)
+        for line, channels in coming.items():
             self._queue = [channel for channel in self._queue if channel not in channels]
             line.want(channels)
-        return line is not None
 
-    def _line_for(self, channels: list[Channel]) -> Line | None:
-        """The line that carries the symbol already, else one with room, else a new one; None without room."""
+    def _place(self, channels: list[Channel], coming: dict[Line, list[Channel]]) -> bool:
+        """Find a line for all ``channels``, of one symbol and route; False when none has room.
+
+        One that carries the symbol already comes first, then one with room, then a new one.
+        """
         route, slots = self.adapter.route(channels[0]), self._slots(channels)
         most = self.adapter.limits.symbols_per_socket
-        on_route = [line for line in self.lines if line.route in (route, None)]
-        fitting = [line for line in on_route if len(line.slots | slots) <= most]
-        carrying = [line for line in fitting if channels[0].symbol in line.symbols]
-        if carrying or fitting:
-            return (carrying or fitting)[0]
-        key = self._free_key(route)
-        return None if key is None or len(slots) > most else self._add_line(key)
+        fitting: list[tuple[bool, Line]] = []
+        for line in [line for line in self.lines if line.route == route]:
+            soon = coming.get(line, [])
+            if len(line.slots | self._slots(soon) | slots) <= most:
+                symbols = line.symbols | {channel.symbol for channel in soon}
+                fitting.append((channels[0].symbol not in symbols, line))
+        key = None if fitting or len(slots) > most else self._free_key(route)
+        if not fitting and key is None:
+            return False
+        found = min(fitting, key=lambda each: each[0])[1] if fitting else self._add_line(route, key or NOBODY)
+        coming.setdefault(found, []).extend(channels)
+        return True
 
     def _free_key(self, route: str) -> Credentials | None:
         """The key with the fewest connections of ``route``, if it may have one more."""
-        used = Counter(line.session.adapter.credentials for line in self.lines if line.route in (route, None))
+        used = Counter(line.session.adapter.credentials for line in self.lines if line.route == route)
         key = min(self._keys, key=lambda key: used[key])
         most = self.adapter.limits.sockets_per_key
         return key if most is None or used[key] < most else None
 
-    def _add_line(self, key: Credentials) -> Line:
+    def _add_line(self, route: str, key: Credentials) -> Line:
         session = Session(self._make(key), number=clock.now_ns(), publish=self._publish)
         line = Line(
             *(session, self._recipe, self._endpoint, self._rest),
+            route=route,
             tap=self._tap,
             turn=self._turn,
             retry=self._retry,
@@ -168,7 +175,7 @@ class Feed:
         self.lines.append(line)
         return line
 
-    def _check_room(self, channels: Sequence[Channel]) -> None:
+    def check_room(self, channels: Sequence[Channel]) -> None:
         """Raise LimitReached when not all of ``channels`` can be subscribed now."""
         capacity = self._capacity
         for together in self._by_route(channels):

@@ -29,7 +29,10 @@ class Hub:
         """
         channels = list(channels)
         for venue in {channel.venue for channel in channels}:
-            self.feed(venue).check([channel for channel in channels if channel.venue == venue])
+            mine = [channel for channel in channels if channel.venue == venue]
+            self.feed(venue).check(mine)
+            if not queue:
+                self.feed(venue).check_room(mine)
         for venue, feed in self.feeds.items():
             if mine := [channel for channel in channels if channel.venue == venue]:
                 feed.want(mine, queue=queue)
@@ -47,6 +50,11 @@ class Hub:
     def lines(self) -> list[Line]:
         """Every connection, of every venue."""
         return [line for feed in self.feeds.values() for line in feed.lines]
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether there are connections, and none of them is dialled any more."""
+        return bool(self.lines) and all(line.gave_up for line in self.lines)
 
     async def instruments(self, venue: str) -> list[Instrument]:
         """What ``venue`` lists. Raises LivetapeError when it cannot be asked now."""
@@ -70,20 +78,26 @@ class Hub:
                 remedy = f"end the other program, or use another key in {keys}"
                 return LoginDenied(venue, reason, remedy=remedy)
             case Why.PLAN:
-                remedy = f"the plan of {keys} does not include it"
+                remedy = f"the plan of {keys} does not include it: use a key of a larger plan"
                 return SubscriptionDenied(venue, reason, symbol, remedy)
             case Why.LIMIT:
                 remedy = f"give something up{f', or add another key to {keys}' if keys else ''}"
                 return SubscriptionDenied(venue, reason, symbol, remedy)
+        return await self.unlisted(channel, reason) or SubscriptionDenied(venue, reason, symbol)
+
+    async def unlisted(self, channel: Channel, reason: str) -> ConfigError | None:
+        """What to say of a symbol that the vendor does not list; None where it does, or cannot be asked."""
+        venue, symbol = channel.venue, channel.symbol
         try:
             known = await self.instruments(venue)
         except LivetapeError:
-            known = []
+            return None
         if not known or symbol in [instrument.symbol for instrument in known]:
-            return SubscriptionDenied(venue, reason, symbol)
+            return None
         index = await asyncio.to_thread(Index, [(venue, instrument) for instrument in known])
         near = [instrument.symbol for _, instrument in index.search(symbol, 3)]
-        return ConfigError(f"{symbol!r}: {reason}", where=venue, allowed=near)
+        example = f"livetape symbols {symbol} --venue {venue}"
+        return ConfigError(f"{symbol!r}: {reason}", where=venue, allowed=near, example=example)
 
     def pause(self) -> None:
         """Close every connection and keep what is subscribed."""

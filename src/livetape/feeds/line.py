@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from .. import clock
 from ..core.effects import Close, Fetch, Send
-from ..core.errors import ConnectError, VendorError
+from ..core.errors import ConnectError, LoginDenied, VendorError
+from ..core.events import Why
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
 from ..core.session import FORBIDDEN_S, Session
@@ -48,11 +49,12 @@ class Line:
         endpoint: Endpoint,
         rest: Rest,
         *,
+        route: str,
         tap: Tap,
         turn: Callable[[], Awaitable[None]],
         retry: Retry,
     ) -> None:
-        self.session = session
+        self.session, self.route = session, route
         self.ever_connected = self.gave_up = False
         self.dials = 0
         self.last_error = ""
@@ -82,12 +84,6 @@ class Line:
         return {slot for state in states if (slot := adapter.slot(state.source)) is not None}
 
     @property
-    def route(self) -> str | None:
-        """The route of what this connection carries; None while it carries nothing."""
-        states = self.session.channels.values()
-        return next((self.session.adapter.route(state.channel) for state in states), None)
-
-    @property
     def connected(self) -> bool:
         return self._transport is not None
 
@@ -105,7 +101,8 @@ class Line:
 
     def start(self) -> None:
         """Dial, and keep dialling until stopped."""
-        if self._task is None:
+        if self._task is None or self._task.done():
+            self.gave_up = False
             self._task = asyncio.create_task(self._run(), name=f"line {self.session.adapter.venue}")
 
     async def stop(self) -> None:
@@ -138,6 +135,8 @@ class Line:
                 cause = await self._live()
             except ConnectError as error:
                 cause, self._wait_s = self._credentials.mask_text(error.cause), error.retry_after_s or 0
+                if (denied := self.session.adapter.refusal(error.body)) is not None:
+                    self.session.deny(denied, self._tick_ns())
                 self.session.unreachable(cause, self._tick_ns())
             except VendorError as error:
                 cause, self._wait_s = self._credentials.mask_text(error.reply), FORBIDDEN_S
@@ -146,15 +145,14 @@ class Line:
                 _log.exception("%s: the connection failed", self.session.adapter.venue)
                 cause = f"internal error: {error}"
             self.last_error = cause
-            if self._at_once or (self._opened_ns and clock.now_ns() - self._opened_ns > HEALTHY_S * 1e9):
-                attempt = 0
             if self._at_once:
-                self._at_once = False
+                self._at_once, attempt = False, 0
                 continue
-            retry = self._retry
-            wait_s = max(clock.back_off_s(attempt, first_s=retry.first_s, most_s=retry.most_s), self._wait_s)
-            attempt += 1
-            if attempt == retry.attempts:
+            healthy = self._opened_ns and clock.now_ns() - self._opened_ns > HEALTHY_S * 1e9
+            attempt, retry = 0 if healthy else attempt + 1, self._retry
+            bounds = {"first_s": retry.first_s, "most_s": retry.most_s}
+            wait_s = max(clock.back_off_s(max(attempt - 1, 0), **bounds), self._wait_s)
+            if attempt and attempt == retry.attempts:
                 self.gave_up = True
                 self.session.unreachable(f"gave up after {attempt} tries: {cause}", self._tick_ns())
                 return
@@ -204,15 +202,21 @@ class Line:
 
     def on_frame(self, frame: bytes) -> None:
         """Keep it raw, then let the session judge it."""
-        kept = self._credentials.mask(frame)
+        kept = self._credentials.mask_received(frame)
         now_ns = self._record(Direction.IN, kept)
         _log.debug("%s < %s", self.session.adapter.venue, kept)
-        self.session.receive(frame, now_ns)
+        self.session.receive(kept, now_ns)
         self._carry_out()
 
-    def on_close(self, cause: str) -> None:
-        """End this connection; ``_run`` dials the next."""
+    def on_close(self, transport: Transport, cause: str) -> None:
+        """End this connection, if it is not the one before it; ``_run`` dials the next."""
+        if transport is self._transport:
+            self._end(cause)
+
+    def _end(self, cause: str, *, at_once: bool = False, wait_s: float = 0.0) -> None:
+        """The first word counts."""
         if self._lost is not None and not self._lost.done():
+            self._at_once, self._wait_s = at_once, wait_s
             self._lost.set_result(cause)
 
     # Effects
@@ -227,8 +231,7 @@ class Line:
                     self._fetches.add(task)
                     task.add_done_callback(self._fetches.discard)
                 case Close(cause=cause, at_once=at_once, wait_s=wait_s):
-                    self._at_once, self._wait_s = at_once, wait_s
-                    self.on_close(cause)
+                    self._end(cause, at_once=at_once, wait_s=wait_s)
 
     def _send(self, frame: bytes) -> None:
         kept = self._credentials.mask(frame)
@@ -245,19 +248,21 @@ class Line:
         while True:
             await asyncio.sleep(wait_s)
             try:
-                body = await self._rest.get(
-                    venue, self._endpoint.rest_url + fetch.path, adapter.rest_headers()
+                address = self._endpoint.rest_address(fetch.path)
+                body = self._credentials.mask_received(
+                    await self._rest.get(venue, address, adapter.rest_headers())
                 )
             except VendorError as error:
-                self.session.refused(fetch.symbol, error.reply, self._tick_ns())
+                why = Why.LOGIN if isinstance(error, LoginDenied) else Why.SYMBOL
+                reason = self._credentials.mask_text(error.reply)
+                self.session.refused(fetch.symbol, reason, why, self._tick_ns())
                 self._carry_out()
                 return
             except ConnectError as error:
                 attempt += 1
                 wait_s = max(clock.back_off_s(attempt), error.retry_after_s or 0)
-                _log.warning(
-                    "%s: snapshot of %s: %s; next try in %.1f s", venue, fetch.symbol, error.cause, wait_s
-                )
+                cause = self._credentials.mask_text(error.cause)
+                _log.warning("%s: snapshot of %s: %s; next try in %.1f s", venue, fetch.symbol, cause, wait_s)
                 continue
             now_ns = self._record(Direction.FETCHED, body, note=fetch.symbol)
             self.session.fetched(fetch.symbol, body, now_ns)

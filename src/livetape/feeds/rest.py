@@ -85,4 +85,4 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _seconds(retry_after: str) -> float | None:
-    return float(retry_after) if retry_after.isdigit() else None
+    return float(retry_after) if retry_after.isascii() and retry_after.isdecimal() else None

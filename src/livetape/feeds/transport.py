@@ -44,7 +44,7 @@ class Owner(Protocol):
 
     def on_frame(self, frame: bytes) -> None: ...
 
-    def on_close(self, cause: str) -> None: ...
+    def on_close(self, transport: "Transport", cause: str) -> None: ...
 
 
 class Transport(WSListener):
@@ -109,7 +109,7 @@ class Transport(WSListener):
             self._closed = True
             if self._stuck is not None:
                 self._stuck.cancel()
-            self._owner.on_close(self._cause or "the connection was lost")
+            self._owner.on_close(self, self._cause or "the connection was lost")
 
     def pause_writing(self) -> None:
         loop = asyncio.get_running_loop()
@@ -167,30 +167,53 @@ class Transport(WSListener):
         self._ws.disconnect(graceful=False)
 
 
+class _Unwanted(WSListener):
+    """Ends a connection that was given up while it was made."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.disconnect(graceful=False)
+
+
+async def _dial(url: str, owner: Owner, headers: Mapping[str, str]) -> WSListener | None:
+    """The transport, or None when the server has hung up instead of answering."""
+    given_up = False
+    dialling = asyncio.ensure_future(
+        ws_connect(
+            lambda: _Unwanted() if given_up else Transport(owner),
+            url,
+            ssl_context=tls_context() if url.startswith("wss") else None,
+            websocket_handshake_timeout=CONNECT_S,
+            logger_name=_quiet,
+            extra_headers=headers,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_AFTER_S,
+            auto_ping_reply_timeout=PONG_WITHIN_S,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=False,
+            max_frame_size=MAX_MESSAGE,
+            max_redirects=0,
+            proxy=proxy_for(url),
+        )
+    )
+    try:
+        _, made = await asyncio.shield(dialling)
+        return made
+    except asyncio.CancelledError:  # the library would leave the socket open
+        given_up = True
+        dialling.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+
+
 async def connect(venue: str, url: str, owner: Owner, headers: Mapping[str, str]) -> None:
     """Open a WebSocket for ``owner``. Raises ConnectError, or LoginDenied where it is no use."""
     try:
         async with asyncio.timeout(CONNECT_S):
-            _, made = await ws_connect(
-                lambda: Transport(owner),
-                url,
-                ssl_context=tls_context() if url.startswith("wss") else None,
-                websocket_handshake_timeout=CONNECT_S,
-                logger_name=_quiet,
-                extra_headers=headers,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=PING_AFTER_S,
-                auto_ping_reply_timeout=PONG_WITHIN_S,
-                auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
-                enable_auto_pong=False,
-                max_frame_size=MAX_MESSAGE,
-                max_redirects=0,
-                proxy=proxy_for(url),
-            )
+            made = await _dial(url, owner, headers)
     except WSHandshakeError as error:
         if error.response is not None and int(error.response.status) in FORBIDDEN:
             raise LoginDenied(venue, _handshake_cause(error, url)) from error
-        raise ConnectError(venue, _handshake_cause(error, url), _retry_after_s(error)) from error
+        cause, wait_s = _handshake_cause(error, url), _retry_after_s(error)
+        raise ConnectError(venue, cause, wait_s, body=error.raw_body or b"") from error
     except ssl.SSLCertVerificationError as error:
         cause = f"the certificate of {masked(url)} is not trusted: {error.verify_message}"
         raise ConnectError(venue, cause) from error
@@ -213,6 +236,6 @@ def _retry_after_s(error: WSHandshakeError) -> float | None:
     if error.response is None:
         return None
     text = error.response.headers.get("Retry-After", "")
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return float(text)
     return 30.0 if int(error.response.status) == 429 else None

@@ -6,7 +6,7 @@ market tells a client. Days are those of UTC.
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from msgspec import MsgspecError, Struct
@@ -44,6 +44,8 @@ _ERRORS = {
     413: "star subscription is not allowed for option quotes",
 }
 _ENDS = (404, 407)  # close the connection; 402 and 409 as ``goodbye`` says
+
+Best = tuple[Level | None, Level | None]
 
 
 class Told(NamedTuple):
@@ -84,11 +86,12 @@ class AlpacaDialect(Dialect):
         self.key = self.endpoint = ""  #: whose connection it is, once that is known, and where
         self._desk, self._wire = STOCKS, JSON
         self._items = Items(source, STOCKS, JSON, iex=True, lots=True)
+        self._feed = ""  # clients of the same one are told the same
         self._own: dict[str, Instrument] = {}
         self._lists: dict[str, dict[str, None]] = {}  # symbols of each channel, in the order they came
         self._since_ns = 0  # of the connection, then of the login
         self._minute = self._updated = self._turn = self._articles = 0  # the latest that were told
-        self._best: dict[str, tuple[Level | None, Level | None]] = {}
+        self._best: dict[str, Best] = {}
         self._wrong: dict[str, list[Trade]] = {}  # told, and to be amended
 
     def open(self, call: Call, now_ns: int) -> list[Pushed]:
@@ -97,6 +100,7 @@ class AlpacaDialect(Dialect):
         self._desk = CRYPTO if "/crypto/" in self.endpoint else _NAMED.get(feed, STOCKS)
         self._wire = MSGPACK if "msgpack" in call.headers.get("content-type", "") else JSON
         lots = self.switch("sizes") == "lots"
+        self._feed = f"v2 {feed} {self._wire.binary}"
         self._items = Items(self.source, self._desk, self._wire, iex=feed in ("iex", "test"), lots=lots)
         self._own = {i.symbol: i for i in self.source.instruments() if self._desk.has(i)}
         self._lists = {stream: {} for stream in self._desk.streams}
@@ -190,41 +194,57 @@ class AlpacaDialect(Dialect):
         symbol = action.symbol
         if symbol not in self._own or self._turns(action.ns) % 2:
             return []
-        return self._tell(*self._trades(action), *self._quotes(symbol, action.ns), *self._changes(action))
+        wrong, prints = self._prints(action)
+        best = self._moved(symbol)
+        changes = action.changes if self._hears("orderbooks", symbol) else ()
+        kinds = ["trade"] * (len(wrong) + len(prints)) + ["quote"] * (best is not None)
+        kinds += ["book"] * bool(changes)
+        if not kinds:
+            return []
+        key = f"{self._feed} {kinds} {[trade.number for trade in wrong]}"
+        if key not in memo:
+            items: list[Struct] = [self._amendment(trade, action.ns) for trade in wrong]
+            items += map(self._items.trade, prints)
+            items += [] if best is None else [self._items.quote(symbol, action.ns, *best)]
+            items += [self._change(action)] if changes else []
+            memo[key] = self._wire.encode(items)
+        return [Pushed(memo[key], tuple([f"alpaca:{symbol}/{kind}" for kind in kinds]), self._wire.binary)]
 
-    def _trades(self, action: Action) -> Iterator[Told]:
-        """The prints, and first what was wrong with those before."""
-        symbol, name = action.symbol, f"alpaca:{action.symbol}/trade"
-        if not self._hears("trades", symbol):
-            return
-        for trade in self._wrong.pop(symbol, ()):
-            amends = self._items.correction if self._hits("correct", trade) else self._items.cancel
-            yield Told(amends(trade, action.ns), name)
-        for trade in action.trades:
-            yield Told(self._items.trade(trade), name)
-            if self._desk in (STOCKS, TEST) and (self._hits("correct", trade) or self._hits("cancel", trade)):
-                self._wrong.setdefault(symbol, []).append(trade)
+    def _prints(self, action: Action) -> tuple[Sequence[Trade], Sequence[Trade]]:
+        """Those told before that were wrong, and those to be told."""
+        if not self._hears("trades", action.symbol):
+            return (), ()
+        wrong = self._wrong.pop(action.symbol, ())
+        if self._desk in (STOCKS, TEST):
+            hit = [t for t in action.trades if self._hits("correct", t) or self._hits("cancel", t)]
+            if hit:
+                self._wrong[action.symbol] = hit
+        return wrong, action.trades
+
+    def _amendment(self, trade: Trade, ns: int) -> Struct:
+        return (self._items.correction if self._hits("correct", trade) else self._items.cancel)(trade, ns)
 
     def _hits(self, switch: str, trade: Trade) -> bool:
         every = self._number(switch)
         return every > 0 and (trade.number or 0) % every == 0
 
-    def _quotes(self, symbol: str, ns: int) -> Iterator[Told]:
-        book = self.source.book(symbol)
-        if book is None or not self._hears("quotes", symbol):
-            return
+    def _moved(self, symbol: str) -> Best | None:
+        """The best prices, when they have changed since they were told."""
+        book = self.source.book(symbol) if self._hears("quotes", symbol) else None
+        if book is None:
+            return None
         best = (book.bids.best(), book.asks.best())
-        if best != self._best.get(symbol):
-            self._best[symbol] = best
-            yield Told(self._items.quote(symbol, ns, *best), f"alpaca:{symbol}/quote")
+        if best == self._best.get(symbol):
+            return None
+        self._best[symbol] = best
+        return best
 
-    def _changes(self, action: Action) -> Iterator[Told]:
-        if action.changes and self._hears("orderbooks", action.symbol):
-            bids, asks = (
-                [(change.price, change.remaining) for change in action.changes if change.side == side]
-                for side in ("bid", "ask")
-            )
-            yield Told(self._items.book(action.symbol, action.ns, bids, asks), f"alpaca:{action.symbol}/book")
+    def _change(self, action: Action) -> Struct:
+        bids, asks = (
+            [(change.price, change.remaining) for change in action.changes if change.side == side]
+            for side in ("bid", "ask")
+        )
+        return self._items.book(action.symbol, action.ns, bids, asks)
 
     # What the clock tells
 

@@ -114,7 +114,7 @@ class Items:
     def correction(self, trade: Trade, ns: int) -> Correction:
         """The price of a stock trade was a cent too low."""
         old = self.trade(trade)
-        codes = list(old.c)
+        codes = list(old.c or ())
         return Correction(
             S=old.S,
             x=old.x,
