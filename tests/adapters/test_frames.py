@@ -359,7 +359,18 @@ GEMINI: list[tuple[bytes, list[Message]]] = [
     (
         b'{"type":"trade","symbol":"ETHUSD","event_id":9608228023,"timestamp":1580919901276,"price":"200.19",'
         b'"quantity":"100","side":"block"}',
-        [Trade("gemini:ETH-USD/trade", 1580919901276 * MS, "200.19", "100", None, "9608228023")],
+        [
+            Trade(
+                "gemini:ETH-USD/trade",
+                1580919901276 * MS,
+                "200.19",
+                "100",
+                None,
+                "9608228023",
+                None,
+                ("block",),
+            )
+        ],
     ),
     (
         b'{"type":"candles_15m_updates","symbol":"BTCUSD","changes":[[1561055400000,2,2,2,2,2],'
@@ -448,7 +459,10 @@ GEMINI_V1: list[tuple[bytes, list[Message]]] = [
     (
         b'{"type":"update","eventId":7,"timestampms":1547759964051,"socket_sequence":3,"events":['
         b'{"type":"trade","tid":8,"price":"1","amount":"2","makerSide":"auction"}]}',
-        [Counter(3), Trade("gemini:BTC-USD/trade", 1547759964051 * MS, "1", "2", None, "8")],
+        [
+            Counter(3),
+            Trade("gemini:BTC-USD/trade", 1547759964051 * MS, "1", "2", None, "8", None, ("auction",)),
+        ],
     ),
     (b'{"type":"update","eventId":7,"socket_sequence":4,"events":[]}', [Counter(4)]),
     (b'{"type":"heartbeat","socket_sequence":5}', [Counter(5), Heartbeat()]),

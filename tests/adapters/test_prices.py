@@ -26,5 +26,5 @@ def test_itick_refuses_with_an_answer_of_status_200() -> None:
     denied = adapter.refusal(b'{"code":"E002","msg":"auth failed","data":null}')
     assert denied == Denied("E002 auth failed", why=Why.LOGIN)
     denied = adapter.refusal(b'{"code":"E001","msg":"not found this produce","data":null}')
-    assert denied == Denied("E001 not found this produce")
+    assert denied == Denied("E001 not found this produce", why=Why.SYMBOL)
     assert adapter.refusal(b"<html>") is None

@@ -47,7 +47,7 @@ def test_what_is_no_source_is_refused_with_what_could_stand_there(source: str, p
 
 
 def test_a_channel_needs_its_kind() -> None:
-    with pytest.raises(ConfigError, match="names no kind; did you mean kraken:BTC-USD/trade"):
+    with pytest.raises(ConfigError, match="names no kind; for example kraken:BTC-USD/trade"):
         Channel.parse("kraken:BTC-USD")
 
 
