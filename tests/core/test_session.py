@@ -302,6 +302,18 @@ def test_a_snapshot_that_does_not_come_is_asked_for_again() -> None:
     assert len(sent(made)) == 2
 
 
+def test_a_book_that_stays_quiet_is_asked_for_more_and_more_rarely() -> None:
+    made = session("gemini", "book")
+    made.effects()
+    asked: list[int] = []
+    for second in range(2, 700):
+        made.receive(b'{"type":"heartbeat"}', second * SECOND)
+        made.tick(second * SECOND)
+        if sent(made):
+            asked.append(second - 1)
+    assert asked == [10, 20, 40, 80, 160, 320, 640]
+
+
 def test_resyncs_that_keep_failing_slow_down() -> None:
     made = session("gemini", "book")
     asked: list[int] = []

@@ -452,6 +452,12 @@ def test_what_cannot_be_resolved_is_refused_as_a_whole(path: str, params: str, t
     assert [each for action in actions(first_market(dialect), 30) for each in dialect.push(action, {})] == []
 
 
+def test_bars_without_a_period_are_of_minutes() -> None:
+    dialect = joined("/forex", "EUR-USD")
+    answer, bar = asked(dialect, "EURUSD", "kline")
+    assert (answer["code"], bar["data"]["type"]) == (1, "kline@1")
+
+
 def test_what_is_not_listed_may_also_be_ignored() -> None:
     dialect = joined("/forex", "EUR-USD", house=House({"unknown": "ignore"}))
     answer, quote = asked(dialect, "EURUSD,FOOBAR", "quote")

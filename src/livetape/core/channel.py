@@ -42,6 +42,7 @@ class ChannelState:
         self.pending: list[BookUpdate] | None = None  #: updates held while a snapshot is fetched
         self.fetches = 0
         self.resyncs = 0
+        self.asks = 0  #: how often a book was asked for since it came last
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
         self.last: MarketEvent | None = None  #: as the venue sent it; neither book nor trade

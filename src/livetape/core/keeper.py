@@ -13,6 +13,7 @@ from .times import SECOND
 
 PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
 REPEATS = 5  #: after so many in a row the number that they are older than is not believed
+MOST_ASKS = 6  #: until then each wait for a book is twice the one before
 OVERDUE_S = 10  #: how long a snapshot, a first message or a login may take before it is asked for again
 
 
@@ -165,7 +166,8 @@ class Keeper:
             state.expected_ns = None
             self._effects += map(Send, self._adapter.subscribe([state.channel]))
             return
-        state.expected_ns = now_ns + OVERDUE_S * SECOND
+        state.asks += 1
+        state.expected_ns = now_ns + (OVERDUE_S << min(state.asks, MOST_ASKS) - 1) * SECOND
         if self._adapter.snapshot_path(state.channel.symbol) is not None:
             if state.pending is None:
                 self.fetch(state)

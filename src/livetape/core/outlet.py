@@ -29,7 +29,7 @@ class Outlet:
     def believe(self, state: ChannelState, now_ns: int) -> None:
         """All is well with the channel: its usual trust, with a proof where the venue offers one."""
         state.heard_ns, state.expected_ns = now_ns, None
-        state.denied, state.refusals = None, 0
+        state.denied, state.refusals, state.asks = None, 0, 0
         if state.proof is None:
             state.prove(now_ns)
         self.mark(state, state.usual, "", now_ns)

@@ -128,9 +128,9 @@ class FinnhubDialect(Dialect):
     @classmethod
     def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
         path = re.sub("//+", "/", call.path)  # the vendor's own client asks for /api/v1//search
-        reply = _REST.get(path.removeprefix("/api/v1")) if path.startswith("/api/v1/") else None
-        if reply is None:
+        if not path.startswith("/api/v1/"):
             return None
+        reply = _REST.get(path.removeprefix("/api/v1"))
         token = call.query.get("token") or call.headers.get("x-finnhub-token", "")
         if not house.admits(token):
             return _error(401, "Invalid API key" if token else "Please use an API key.")
@@ -145,7 +145,7 @@ class FinnhubDialect(Dialect):
         if used > limit:
             said = "API limit reached. Please try again later. Remaining Limit: 0"
             return _error(429, said, headers)
-        if reply is _bidask and here.switch("plan") == "free":
+        if reply is None or (reply is _bidask and here.switch("plan") == "free"):
             return _error(403, NO_ACCESS, headers)
         return Answer(200, _encode(reply(source, call.query, now_ns)), headers)
 

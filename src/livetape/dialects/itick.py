@@ -197,7 +197,8 @@ class ITickDialect(Dialect):
     # Subscriptions
 
     def _subscribe(self, request: Request, now_ns: int) -> Iterator[Pushed]:
-        codes, types = _list(request.params), set(_list(request.types))
+        codes = _list(request.params)
+        types = {"kline@1" if each == "kline" else each for each in _list(request.types)}
         symbols = [self._names[code] for code in map(_spelling, codes) if code in self._names]
         unknown = len(symbols) < len(codes) and self.switch("unknown") == "refuse"
         wanted = self._types | {symbol: self._types.get(symbol, set()) | types for symbol in symbols}
