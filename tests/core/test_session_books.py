@@ -371,6 +371,16 @@ def test_a_fetched_book_may_be_well_ahead_of_the_stream() -> None:
     assert fetches(made) == []
 
 
+def test_an_update_that_repeats_the_one_before_is_no_news() -> None:
+    made = Session(find("gemini")())
+    made.want([Channel("gemini", "BTC-USD", "book")], SECOND)
+    made.connected(SECOND)
+    made.receive(b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","1"]],"trades":[]}', SECOND)
+    line = b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","%d"]]}'
+    assert [len(updates(made.receive(line % n, SECOND))) for n in (2, 2, 3, 2)] == [1, 0, 1, 1]
+    assert conserved(made)
+
+
 def test_bad_frames_do_not_put_off_the_book_that_was_asked_for() -> None:
     made = Session(find("gemini")())
     made.want([Channel("gemini", "BTC-USD", "book")], SECOND)

@@ -43,7 +43,8 @@ def test_ten_books_of_v2_never_cross_and_need_no_resync(recordings: Path) -> Non
                 trades.append(event)
                 assert event.trust is Trust.LIVE
     assert session.effects() == []  # no book was asked for again
-    assert (len(updates), sum(update.snapshot for update in updates), len(trades)) == (655, 10, 16)
+    # of 655 updates one repeats the one before it
+    assert (len(updates), sum(update.snapshot for update in updates), len(trades)) == (654, 10, 16)
     assert session.undecodable == 0
 
 

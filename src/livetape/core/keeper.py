@@ -40,8 +40,11 @@ class Keeper:
                 state.discarded += len(state.pending) if state.book is None else 0
                 state.pending.clear()
             state.pending.append(update)
-        if state.book is not None:
+        if state.book is not None and update == state.last:  # sizes are absolute: the same again is no news
+            state.superseded += 1
+        elif state.book is not None:
             self._apply(state, state.book, update, now_ns)
+        state.last = update
 
     def start(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
         """Begin a new book, and a new proof, from a snapshot."""

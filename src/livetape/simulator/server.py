@@ -22,7 +22,7 @@ from .faults import WITHHELD, Busy, Drop, Faults, Moment, Mute, Refuse, Reset, T
 from .market import Market
 
 TICK_S = 0.002
-BUSY_S = 0.25  #: how long a market may hold up everything else
+BUSY_S = 1.0  #: how long a market may hold up everything else
 OUTBOX = 4 << 20  #: bytes that may wait for a client before it is cut off
 PING, PONG = 9, 10
 MAINTENANCE = Hangup(1001, "maintenance")
