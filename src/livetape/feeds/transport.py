@@ -29,6 +29,7 @@ from .endpoint import masked, proxy_for, tls_context
 MAX_MESSAGE = 16 << 20  #: bytes of one message, all its fragments together
 MAX_UNSENT = 1 << 20  #: bytes that may wait for a vendor that has stopped reading
 STUCK_S = 5.0
+PARTING_S = 1.0  #: for a dial that was given up to end
 CONNECT_S = 10.0
 PING_AFTER_S, PONG_WITHIN_S = 10.0, 5.0
 PONGS_PER_S = 10
@@ -198,9 +199,10 @@ async def _dial(url: str, owner: Owner, headers: Mapping[str, str]) -> WSListene
     try:
         _, made = await asyncio.shield(dialling)
         return made
-    except asyncio.CancelledError:  # the library would leave the socket open
+    except asyncio.CancelledError:  # the library would leave the socket open: let it end by itself
         given_up = True
         dialling.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([dialling], timeout=PARTING_S)
         raise
 
 
