@@ -173,6 +173,14 @@ def test_what_comes_twice_is_delivered_once_where_the_venue_lets_one_know() -> N
     assert len(of(Quote, bar.receive(ticker % 1, 5 * SECOND))) == 1  # after a break it is news again
 
 
+def test_another_trade_of_the_same_number_is_no_repetition() -> None:
+    made = session("kraken", "trade")
+    made.receive(kraken_trade(100), 2 * SECOND)
+    assert made.receive(kraken_trade(100), 3 * SECOND) == []
+    [trade] = made.receive(kraken_trade(100).replace(b"1.50", b"1.60"), 3 * SECOND)
+    assert isinstance(trade, Trade) and trade.price_text == "1.60"
+
+
 def test_numbered_trades_tell_how_many_were_lost_and_drop_repetitions() -> None:
     made = session("kraken", "trade")
     assert not of(Trade, made.receive(kraken_trade(7, "snapshot"), 2 * SECOND))  # history from before us

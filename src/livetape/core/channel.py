@@ -45,7 +45,7 @@ class ChannelState:
         self.asks = 0  #: how often a book was asked for since it came last
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
-        self.last: MarketEvent | None = None  #: as the venue sent it; no trade
+        self.last: MarketEvent | None = None  #: as the venue sent it
         self.recent: dict[str, None] = {}  #: ids of trades, the oldest first
         self.number: int | None = None  #: of the last trade
         self.hole = range(0)  #: numbers of trades that are told as missing and may still come

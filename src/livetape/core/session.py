@@ -261,6 +261,11 @@ class Session:
             return
         if trade.number is not None:
             lost = 0 if state.number is None else trade.number - state.number - 1
+            another = lost == -1 and not backfilled and state.last is not None and trade != state.last
+            if another:  # the number of the one before was wrong
+                state.last = trade
+                self._deliver_trade(state, trade, now_ns)
+                return
             if trade.number in state.hole:  # late, or the number that made the hole was wrong
                 state.hole = range(trade.number + 1, state.hole.stop)
                 self._deliver_trade(state, trade, now_ns)
@@ -279,7 +284,7 @@ class Session:
                     for carried in self.channels.made_from(state):
                         self._outlet.open_gap(carried, cause, now_ns)
                 self._outlet.close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
-            state.number = trade.number
+            state.number, state.last = trade.number, trade
         else:
             self._outlet.close_gap(state, now_ns)
         self._outlet.believe(state, now_ns)
