@@ -242,17 +242,17 @@ def test_v2_is_asked_for_both_streams_of_a_mark() -> None:
 
 def test_v2_blames_nobody_who_was_granted_in_silence() -> None:
     adapter = Gemini()
-    wanted = ("BTCGUSDPERP/mark", "BTC-USD/book", "XXX-YYY/mark")
+    wanted = ("BTCGUSDPERP/mark", "BTC-USD/book", "FOO-BAR/mark")
     adapter.subscribe([Channel.parse(f"gemini:{name}") for name in wanted])
     adapter.decode(b'{"type":"l2_updates","symbol":"BTCUSD","changes":[],"auction_events":[]}')
     assert adapter.decode(b'{"result":"error","reason":"NoValidTradingPairs"}') == [
-        Denied("NoValidTradingPairs", ("gemini:XXX-YYY/mark",), Why.SYMBOL)
+        Denied("NoValidTradingPairs", ("gemini:FOO-BAR/mark",), Why.SYMBOL)
     ]
 
 
 def test_v2_blames_nobody_for_what_an_earlier_connection_asked() -> None:
     adapter = Gemini()
-    wanted = [Channel.parse(f"gemini:{name}/book") for name in ("XXX-YYY", "BTC-USD")]
+    wanted = [Channel.parse(f"gemini:{name}/book") for name in ("FOO-BAR", "BTC-USD")]
     adapter.subscribe(wanted)
     assert adapter.login() == []
     adapter.subscribe(wanted[1:])

@@ -6,7 +6,7 @@ import pytest
 
 from livetape.core.adapter import Adapter
 from livetape.core.bus import Bus
-from livetape.core.errors import ConfigError, LimitReached, LivetapeError, StoreError, VendorError
+from livetape.core.errors import ConfigError, DecodeError, LimitReached, LivetapeError, StoreError, VendorError
 from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Message, Quote, Status, Trade
 from livetape.core.instruments import Channel
 
@@ -111,7 +111,8 @@ def test_an_adapter_has_plain_defaults() -> None:
     assert (plain.stream(channel), plain.dials_to_change) == ("trade", False)
     assert (plain.probe(), plain.snapshot_path("B"), plain.symbols_paths()) == (None, None, ())
     assert plain.parse_symbols("/", b"") == []
-    with pytest.raises(NotImplementedError, match="plain has no fetched snapshots"):
+    assert plain.heartbeat(0) is None
+    with pytest.raises(DecodeError, match="plain has no fetched snapshots"):
         plain.decode_snapshot("B", b"")
 
 

@@ -170,7 +170,7 @@ def test_nothing_is_acknowledged() -> None:
         (subscribe("BTCUSD", name="mark_price"), "NoValidTradingPairs"),
         (subscribe("BTCUSD", name="funding_amount"), "NoValidTradingPairs"),
         (subscribe("btcusd"), "NoValidTradingPairs"),
-        (subscribe("XXXYYY"), "NoValidTradingPairs"),
+        (subscribe("FOOBAR"), "NoValidTradingPairs"),
         (subscribe("BTC-USD"), "NoValidTradingPairs"),
         (subscribe("btcusd", verb="unsubscribe"), "NoValidTradingPairs"),
     ],
@@ -179,7 +179,7 @@ def test_a_bad_request_is_refused(frame: bytes, reason: str) -> None:
     assert ask(frame) == [{"result": "error", "reason": reason}]
 
 
-@pytest.mark.parametrize("channel", ["gemini:XXX-YYY/book", "gemini:BTC-USD/mark"])
+@pytest.mark.parametrize("channel", ["gemini:FOO-BAR/book", "gemini:BTC-USD/mark"])
 def test_a_client_that_wants_an_unknown_symbol_is_told_so(channel: str) -> None:
     pair = client("gemini:ETH-USD/book", channel)
     assert {(status.channel, status.detail, status.why) for status in pair.denied} == {

@@ -258,9 +258,9 @@ def test_a_symbol_may_be_written_in_any_case(native: str, slash: str) -> None:
 
 
 UNKNOWN = [
-    Call("/v1/marketdata/xxxyyy"),
-    Call("/v1/multimarketdata", {"symbols": "btcusd,xxxyyy"}),
-    Call("/v1/multimarketdata", {"symbols": "xxxyyy"}),
+    Call("/v1/marketdata/foobar"),
+    Call("/v1/multimarketdata", {"symbols": "btcusd,foobar"}),
+    Call("/v1/multimarketdata", {"symbols": "foobar"}),
 ]
 
 
@@ -274,7 +274,7 @@ def refused(call: Call) -> Answer:
 def test_an_unknown_symbol_is_refused(call: Call) -> None:
     answer = refused(call)
     assert answer.status == 400
-    message = "Received unsupported symbol 'xxxyyy'"
+    message = "Received unsupported symbol 'foobar'"
     assert json.decode(answer.body) == {"result": "error", "reason": "InvalidSymbol", "message": message}
     assert GeminiV1().decode(answer.body) == [Denied(f"InvalidSymbol {message}", why=Why.SYMBOL)]
 
@@ -291,9 +291,9 @@ def test_or_is_let_in_to_hear_so(call: Call) -> None:
 def test_a_client_of_an_unknown_symbol_hears_that_it_is_one() -> None:
     source, house = market("gemini"), House({"unknown-symbol": "frame"})
     pair = Pair(source, GeminiV1Dialect, api="v1", house=house)
-    pair.connect("gemini:XXX-YYY/book")
+    pair.connect("gemini:FOO-BAR/book")
     [denied] = pair.denied
-    assert (denied.channel, denied.why) == ("gemini:XXX-YYY/book", Why.SYMBOL)
+    assert (denied.channel, denied.why) == ("gemini:FOO-BAR/book", Why.SYMBOL)
 
 
 def test_a_client_sees_only_its_own_symbol() -> None:

@@ -162,9 +162,9 @@ def test_a_repeated_frame_changes_nothing() -> None:
 
 
 def test_one_unknown_symbol_refuses_only_its_own_channels() -> None:
-    pair = client("gemini:XXX-YYY/book", *BTC, "gemini:BTC-USD/mark")
+    pair = client("gemini:FOO-BAR/book", *BTC, "gemini:BTC-USD/mark")
     assert {(status.channel, status.why) for status in pair.denied} == {
-        ("gemini:XXX-YYY/book", Why.SYMBOL),
+        ("gemini:FOO-BAR/book", Why.SYMBOL),
         ("gemini:BTC-USD/mark", Why.SYMBOL),  # there are no perpetuals
     }
     list(pair.run(100))
@@ -279,7 +279,7 @@ def test_questions_are_answered() -> None:
     ("request_", "code", "message"),
     [
         (subscribe("nosuchperp@depth@100ms"), -1013, "Invalid stream name: nosuchperp@depth@100ms"),
-        (subscribe("btcusd@trade", "xxx@trade"), -1013, "Invalid stream name: xxx@trade"),
+        (subscribe("btcusd@trade", "foo@trade"), -1013, "Invalid stream name: foo@trade"),
         (subscribe("btcusd@depth7"), -1013, "Invalid stream name: btcusd@depth7"),
         (subscribe("btcusd@markPrice"), -1013, "Invalid stream name: btcusd@markPrice"),
         (subscribe("btcusd"), -1013, "Invalid stream name: btcusd"),

@@ -198,9 +198,9 @@ ANSWERS = [
         b'{"error":"Subscription depth not supported","method":"subscribe","success":false',
     ),
     (
-        b'{"method":"subscribe","params":{"channel":"book","symbol":["XXX/YYY"]},"req_id":5}',
-        b'{"error":"Currency pair not supported XXX/YYY","method":"subscribe","req_id":5,"success":false'
-        b',"symbol":"XXX/YYY"',
+        b'{"method":"subscribe","params":{"channel":"book","symbol":["FOO/BAR"]},"req_id":5}',
+        b'{"error":"Currency pair not supported FOO/BAR","method":"subscribe","req_id":5,"success":false'
+        b',"symbol":"FOO/BAR"',
     ),
 ]
 BOOK = (
@@ -323,8 +323,8 @@ def test_the_ticker_says_what_the_venue_says() -> None:
 
 
 def test_a_client_is_told_which_of_its_symbols_is_unknown() -> None:
-    pair = client("kraken:BTC-USD/book", "kraken:XXX-YYY/book")
-    assert {status.channel for status in pair.denied} == {"kraken:XXX-YYY/book"}
+    pair = client("kraken:BTC-USD/book", "kraken:FOO-BAR/book")
+    assert {status.channel for status in pair.denied} == {"kraken:FOO-BAR/book"}
     for _ in pair.run(50):
         assert pair.book("BTC-USD") == pair.truth("BTC-USD", 10)
 

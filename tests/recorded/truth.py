@@ -5,6 +5,7 @@ Nothing here uses livetape's book: this one is a dictionary, and its best levels
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal
 from zlib import crc32
@@ -51,7 +52,7 @@ class Truth:
         return crc32("".join(tokens).encode())
 
 
-class Tape:
+class Tape(ABC):
     """The frames of one symbol, and the venue's book after each; ``before`` is the book before all."""
 
     symbol: str  #: as the venue writes it
@@ -73,9 +74,9 @@ class Tape:
         self.truth(max(index, -1))
         self._truths = {i: truth for i, truth in self._truths.items() if i >= index}
 
+    @abstractmethod
     def next(self, truth: Truth | None, frame: bytes) -> Truth | None:
         """The book after ``frame``; the same object when the frame says nothing of it."""
-        raise NotImplementedError
 
     def field(self, frame: bytes, at: int) -> str:
         """What the digit at offset ``at`` belongs to."""

@@ -305,11 +305,11 @@ async def test_rest_answers_as_the_dialects_do() -> None:
 
 async def test_a_client_learns_that_its_symbol_does_not_exist() -> None:
     async with vendor("gemini") as server:
-        async with live(["gemini:XXX-USD/book"], "gemini", server.ws_url, api="v1") as tape:
-            await tape.until(lambda: "Received unsupported symbol 'xxxusd'" in tape.lines[0].last_error)
+        async with live(["gemini:FOO-USD/book"], "gemini", server.ws_url, api="v1") as tape:
+            await tape.until(lambda: "Received unsupported symbol 'foousd'" in tape.lines[0].last_error)
             assert not tape.lines[0].ever_connected
-        async with live(["gemini:XXX-USD/book"], "gemini", server.ws_url) as tape:
-            await tape.until(lambda: "denied" in tape.states("gemini:XXX-USD/book"))
+        async with live(["gemini:FOO-USD/book"], "gemini", server.ws_url) as tape:
+            await tape.until(lambda: "denied" in tape.states("gemini:FOO-USD/book"))
 
 
 async def test_a_port_that_is_taken_is_an_error_and_a_vendor_may_come_back() -> None:

@@ -139,9 +139,9 @@ class Adapter(ABC):
         """Whether giving something up needs a new connection."""
         return self.dials_to_change
 
-    def heartbeat(self, now_ns: int) -> bytes:
-        """The sign of life that is due every ``heartbeat_s``."""
-        raise NotImplementedError(f"{self.venue} wants no heartbeats")
+    def heartbeat(self, now_ns: int) -> bytes | None:
+        """The sign of life that is due every ``heartbeat_s``; None where the vendor wants none."""
+        return None
 
     def stream(self, channel: Channel) -> str:
         """What the venue calls the stream that carries ``channel``; kinds that share one share its fate."""
@@ -172,8 +172,8 @@ class Adapter(ABC):
         return None
 
     def parse_snapshot(self, symbol: str, body: bytes) -> BookUpdate:
-        """The book in a fetched ``body``. Errors as in ``parse``."""
-        raise NotImplementedError(f"{self.venue} has no fetched snapshots")
+        """The book in a fetched ``body``. Errors as in ``parse``; without ``snapshot_path`` there is none."""
+        raise ValueError(f"{self.venue} has no fetched snapshots")
 
     def decode_snapshot(self, symbol: str, body: bytes) -> BookUpdate:
         """The book in a fetched ``body``. Raises DecodeError on bad bytes."""

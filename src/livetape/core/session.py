@@ -401,7 +401,8 @@ class Session:
         every_s = self.adapter.heartbeat_s
         if every_s is not None and now_ns - self._beaten_ns >= every_s * SECOND:
             self._beaten_ns = now_ns
-            self._send([self.adapter.heartbeat(now_ns)])
+            if (sign := self.adapter.heartbeat(now_ns)) is not None:
+                self._send([sign])
         if not self._ready and now_ns - self._opened_ns >= OVERDUE_S * SECOND:
             self._effects.append(Close("no answer to the login"))
 

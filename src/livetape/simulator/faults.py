@@ -157,8 +157,8 @@ class Nth(Fault, frozen=True):
         return lambda told: self.strike(told, random) if next(victims) else [told]
 
     def strike(self, told: Told, random: Random) -> Sequence[Told]:
-        """What becomes of a victim."""
-        raise NotImplementedError
+        """What becomes of a victim; by itself nothing."""
+        return [told]
 
 
 class Gap(Nth, frozen=True):
