@@ -6,7 +6,14 @@ import pytest
 
 from livetape.core.adapter import Adapter
 from livetape.core.bus import Bus
-from livetape.core.errors import ConfigError, DecodeError, LimitReached, LivetapeError, StoreError, VendorError
+from livetape.core.errors import (
+    ConfigError,
+    DecodeError,
+    LimitReached,
+    LivetapeError,
+    StoreError,
+    VendorError,
+)
 from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Message, Quote, Status, Trade
 from livetape.core.instruments import Channel
 
