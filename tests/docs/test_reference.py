@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
@@ -197,7 +198,7 @@ def test_every_table_and_column_of_the_store_is_in_the_reference() -> None:
 
 def adapters() -> list[type[Adapter]]:
     """Every adapter of the package, further APIs of a venue too."""
-    modules = {path.stem for path in (ROOT / "src/livetape/adapters").glob("[a-z]*.py")}
+    modules = {module.name for module in iter_modules([str(ROOT / "src/livetape/adapters")])}
     found = []
     for module in sorted(modules):
         venue, _, api = module.partition("_v") if module not in venues() else (module, "", "")

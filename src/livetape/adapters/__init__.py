@@ -1,4 +1,4 @@
-"""Vendor APIs in the client role, one file each; found by module name, then by entry point (floor 2).
+"""Vendor APIs in the client role, one module each; found by module name, then by entry point (floor 2).
 
 ``adapters/gemini.py`` serves the venue ``gemini``; a second API of the same venue is
 ``adapters/gemini_v1.py`` and is chosen by ``api = "v1"``. Another package ships a venue as an entry point

@@ -3,6 +3,7 @@
 The vendor shut it down in 2021; simulators and programs of that time still speak it. It says nothing before
 ``authenticate``, and every ``listen`` and ``unlisten`` is answered with the whole list of what is listened to
 [doc]. Nothing is numbered, so what is lost cannot be seen. Sizes of quotes are in round lots [doc].
+REST has gone on and names exchanges by letters, so that its trades cannot be told to be the same: no history.
 """
 
 from collections import deque

@@ -11,14 +11,16 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, json
 
-from ..core.adapter import NOBODY, Adapter, Limits
+from ..core.adapter import NOBODY, Adapter, History, Limits, Span
 from ..core.credentials import Credentials
 from ..core.decimals import checked, checked_levels
 from ..core.events import Ack, Auction, Bar, BookUpdate, Denied, Heartbeat, Mark, Message, Trade, Why
-from ..core.instruments import Channel, Instrument, unified
-from ..core.times import ns_of_ms
+from ..core.instruments import Channel, Instrument, interval_ns, unified
+from ..core.times import MILLISECOND, SECOND, ns_of_ms
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+TRADES = 500  #: of a page of history, at most [doc]
+DAY = 86_400 * SECOND  #: as far as the history of bars reaches back, or two dozen of them [unverified]
 
 
 # {"type":"trade","symbol":"BTCUSD","event_id":3575573053,"timestamp":1560976400428,"price":"9004.21",
@@ -54,30 +56,44 @@ class AuctionOpen(Struct, gc=False, tag_field="type", tag="auction_open"):
 
 # {"type":"auction_indicative","symbol":"BTCUSD","time_ms":1655323185000,"result":"failure",
 #  "highest_bid_price":"21661.90","lowest_ask_price":"21663.79","collar_price":"21662.845"}      [user report]
-class AuctionIndicative(Struct, gc=False, tag_field="type", tag="auction_indicative"):
-    symbol: str
+class Indicative(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_indicative"):
+    """As v1 and v2 have it. Of an auction that would fail, price and quantity are left out [user report]."""
+
+    eid: int | None
     result: str
     time_ms: int
-    eid: int | None = None
     highest_bid_price: str = ""
     lowest_ask_price: str = ""
     collar_price: str = ""
     indicative_price: str = ""
     indicative_quantity: str = ""
+    symbol: str = ""
+
+
+class AuctionIndicative(Indicative, kw_only=True):
+    eid: int | None = None
+    symbol: str
 
 
 # {"type":"auction_result","symbol":"BTCUSD","time_ms":1655323200000,"result":"failure",
 #  "highest_bid_price":"21590.88","lowest_ask_price":"21602.30","collar_price":"21634.73"}       [user report]
-class AuctionResult(Struct, gc=False, tag_field="type", tag="auction_result"):
-    symbol: str
+class Result(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_result"):
+    """As v1 and v2 have it. Of an auction that failed, price and quantity are left out [user report]."""
+
+    eid: int | None
     result: str
     time_ms: int
-    eid: int | None = None
     highest_bid_price: str = ""
     lowest_ask_price: str = ""
     collar_price: str = ""
     auction_price: str = ""
     auction_quantity: str = ""
+    symbol: str = ""
+
+
+class AuctionResult(Result, kw_only=True):
+    eid: int | None = None
+    symbol: str
 
 
 class MarkPrice(Struct, gc=False):
@@ -108,12 +124,25 @@ class Fundings(Struct, gc=False, tag_field="type", tag="funding_amount_updates")
     changes: list[Funding]
 
 
+Candle = tuple[int, Raw, Raw, Raw, Raw, Raw]  #: ms, open, high, low, close, volume
+
+
 # {"type":"candles_15m_updates","symbol":"BTCUSD",
 #  "changes":[[1561054500000,9350.18,9358.35,9350.18,9355.51,2.07]]}                                     [doc]
 class Candles(Struct, gc=False):
     type: str
     symbol: str
-    changes: list[tuple[int, Raw, Raw, Raw, Raw, Raw]]
+    changes: list[Candle]
+
+
+# {"timestamp":1547146811,"timestampms":1547146811357,"tid":5335307668,"price":"3610.85",
+#  "amount":"0.27413495","exchange":"gemini","type":"buy"}                                               [doc]
+class PastTrade(Struct, gc=False):
+    timestampms: int
+    tid: int
+    price: str
+    amount: str
+    type: str
 
 
 # {"reason":"NoValidTradingPairs","result":"error"}                                   [user report 2026-09-15]
@@ -132,16 +161,58 @@ class Request(Struct, gc=False):
     subscriptions: list[Subscription]
 
 
-AuctionStep = AuctionOpen | AuctionIndicative | AuctionResult
-Frame = L2 | Print | Beat | AuctionStep | MarkPrices | Fundings
+Frame = L2 | Print | Beat | AuctionOpen | AuctionIndicative | AuctionResult | MarkPrices | Fundings
 _frame: json.Decoder[Frame] = json.Decoder(Frame)
 _refusal, _candles = json.Decoder(Refusal), json.Decoder(Candles)
+_past_trades, _past_candles = json.Decoder(list[PastTrade]), json.Decoder(list[Candle])
 _BARS = {f"bar.{i}": (f"candles_{i}",) for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
+_FRAMES = {kind: kind.removeprefix("bar.") for kind in _BARS} | {
+    **{"bar.1h": "1hr", "bar.6h": "6hr", "bar.1d": "1day"},
+}
 _L2 = ("l2",)
 _STREAMS = {"book": _L2, "trade": _L2, "auction": _L2, "mark": ("mark_price", "funding_amount"), **_BARS}
 
 
-class Gemini(Adapter):
+class PublicRest:
+    """What all APIs of the venue fetch."""
+
+    rest_url = "https://api.gemini.com"
+
+    def symbols_paths(self) -> Sequence[str]:
+        return ("/v1/symbols",)
+
+    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
+        return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
+
+    def price_path(self, symbol: str) -> str:
+        return f"/v1/book/{native_of(symbol).lower()}?limit_bids=1&limit_asks=1"
+
+    def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
+        """Trades on from a time, then from a trade, 90 days back at most [doc]; all bars there are."""
+        native, frame = native_of(channel.symbol).lower(), _FRAMES.get(channel.kind)
+        if channel.kind == "trade":
+            since = f"since_tid={page}" if page else f"timestamp={span.start_ns // MILLISECOND}"
+            return f"/v1/trades/{native}?{since}&limit_trades={TRADES}"
+        if frame and span.end_ns - span.start_ns < max(DAY, 24 * interval_ns(channel.kind)):
+            return f"/v2/candles/{native}/{frame}"
+        return None
+
+    def parse_history(self, channel: Channel, body: bytes) -> History:
+        """Oldest first, unlike on the wire. A full page is followed by the one after its last trade."""
+        name = str(channel)
+        if channel.kind != "trade":
+            return History([_bar(name, candle) for candle in reversed(_past_candles.decode(body))])
+        rows = sorted(_past_trades.decode(body), key=lambda row: row.tid)
+        trades = [_told(name, t.timestampms, t.price, t.amount, t.type, t.tid) for t in rows]
+        return History([*trades], str(rows[-1].tid) if len(rows) >= TRADES else "")
+
+
+def native_of(symbol: str) -> str:
+    """The venue's spelling: ``BTCUSD``."""
+    return symbol.replace("-", "")
+
+
+class Gemini(PublicRest, Adapter):
     """Key-less market data: trades, books, bars, auctions and marks of perpetuals; quotes from books.
 
     A mark comes either with the index or with the funding rate, which is in percent an interval.
@@ -150,7 +221,6 @@ class Gemini(Adapter):
     venue = "gemini"
     title = "Gemini (market data v2)"
     ws_url = "wss://api.gemini.com/v2/marketdata"
-    rest_url = "https://api.gemini.com"
     kinds = frozenset(_STREAMS)
     limits = Limits(symbols_per_socket=100, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [recorded]
@@ -168,7 +238,7 @@ class Gemini(Adapter):
         return []
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        self._symbols |= {_native(channel.symbol): channel.symbol for channel in channels}
+        self._symbols |= {native_of(channel.symbol): channel.symbol for channel in channels}
         wanted = _wire(channels)
         self._waiting = [each for each in self._waiting if each not in wanted] + wanted
         return [_request("subscribe", name, native) for name, native in wanted]
@@ -204,8 +274,10 @@ class Gemini(Adapter):
                 return [_funding(self._symbol(native), each) for each in fundings if each.mark_price]
             case Beat():
                 return [Heartbeat()]
+            case AuctionOpen(symbol=native, auction_time_ms=held_ms):
+                return [opening(self._symbol(native), held_ms)]
             case step:
-                return [_auction(self._symbol(step.symbol), step)]
+                return [auction(self._symbol(step.symbol), step)]
 
     def _symbol(self, native: str) -> str:
         return self._symbols.get(native) or unified(native)
@@ -224,23 +296,10 @@ class Gemini(Adapter):
             f"gemini:{self._symbol(native)}/{kind}" for kind, names in _STREAMS.items() if name in names
         )
 
-    def symbols_paths(self) -> Sequence[str]:
-        return ("/v1/symbols",)
-
-    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
-        return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
-
-    def price_path(self, symbol: str) -> str:
-        return f"/v1/book/{_native(symbol).lower()}?limit_bids=1&limit_asks=1"
-
-
-def _native(symbol: str) -> str:
-    return symbol.replace("-", "")
-
 
 def _wire(channels: Sequence[Channel]) -> list[tuple[str, str]]:
     """The venue's streams and symbols, upper case only [recorded], that carry ``channels``."""
-    return list(dict.fromkeys((name, _native(c.symbol)) for c in channels for name in _STREAMS[c.kind]))
+    return list(dict.fromkeys((name, native_of(c.symbol)) for c in channels for name in _STREAMS[c.kind]))
 
 
 def _request(verb: str, name: str, native: str) -> bytes:
@@ -261,25 +320,28 @@ def _book(symbol: str, update: L2) -> Iterator[Message]:
 
 
 def _trade(symbol: str, trade: Print) -> Trade:
-    aggressive = trade.side in ("buy", "sell")  # else it is "block" or "auction"
-    side, conditions = (trade.side, ()) if aggressive else (None, (trade.side,))
-    name, venue_ns = f"gemini:{symbol}/trade", ns_of_ms(trade.timestamp)
-    price, size = checked(trade.price), checked(trade.quantity)
-    return Trade(name, venue_ns, price, size, side, str(trade.event_id), None, conditions)
+    facts = trade.timestamp, trade.price, trade.quantity, trade.side, trade.event_id
+    return _told(f"gemini:{symbol}/trade", *facts)
 
 
-def _auction(symbol: str, step: AuctionStep) -> Auction:
-    name = f"gemini:{symbol}/auction"
-    match step:
-        case AuctionOpen(auction_time_ms=held_ms):
-            return Auction(name, None, "open", auction_ns=ns_of_ms(held_ms))
-        case AuctionIndicative(indicative_price=price, indicative_quantity=size):
-            state = "indicative"
-        case AuctionResult(auction_price=price, auction_quantity=size):
-            state = "result"
+def _told(name: str, ms: int, price: str, size: str, kind: str, tid: int) -> Trade:
+    """``kind`` is the aggressor's side, or what had none: a "block" or an "auction"."""
+    side, conditions = (kind, ()) if kind in ("buy", "sell") else (None, (kind,))
+    return Trade(name, ns_of_ms(ms), checked(price), checked(size), side, str(tid), None, conditions)
+
+
+def opening(symbol: str, held_ms: int, venue_ns: int | None = None) -> Auction:
+    return Auction(f"gemini:{symbol}/auction", venue_ns, "open", auction_ns=ns_of_ms(held_ms))
+
+
+def auction(symbol: str, step: Indicative | Result) -> Auction:
+    if isinstance(step, Indicative):
+        state, price, size = "indicative", step.indicative_price, step.indicative_quantity
+    else:
+        state, price, size = "result", step.auction_price, step.auction_quantity
     texts = (price, size, step.highest_bid_price, step.lowest_ask_price, step.collar_price)
     said = [checked(text) if text else None for text in texts]
-    eid = None if step.eid is None else str(step.eid)
+    name, eid = f"gemini:{symbol}/auction", None if step.eid is None else str(step.eid)
     return Auction(name, ns_of_ms(step.time_ms), state, eid, None, step.result == "success", *said)
 
 
@@ -301,6 +363,11 @@ def _bars(symbol: str, candles: Candles) -> Iterator[Message]:
     if f"bar.{interval}" not in _BARS:
         raise ValueError(f"unknown message {candles.type!r}")
     name = f"gemini:{symbol}/bar.{interval}"
-    for ms, *numbers in reversed(candles.changes):  # newest first on the wire
-        opened, high, low, close, volume = [checked(str(number, "ascii")) for number in numbers]
-        yield Bar(name, ns_of_ms(ms), opened, high, low, close, volume)
+    for candle in reversed(candles.changes):  # newest first on the wire
+        yield _bar(name, candle)
+
+
+def _bar(name: str, candle: Candle) -> Bar:
+    ms, *numbers = candle
+    opened, high, low, close, volume = [checked(str(number, "ascii")) for number in numbers]
+    return Bar(name, ns_of_ms(ms), opened, high, low, close, volume)

@@ -19,9 +19,10 @@ from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
 from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
 from ..core.errors import ConfigError
-from ..core.events import Ack, Auction, BookUpdate, Counter, Denied, Heartbeat, Message, Trade, Why
-from ..core.instruments import Channel, Instrument, unified
+from ..core.events import Ack, BookUpdate, Counter, Denied, Heartbeat, Message, Trade, Why
+from ..core.instruments import Channel, unified
 from ..core.times import ns_of_ms
+from .gemini import Indicative, PublicRest, Result, auction, native_of, opening
 
 PARAMETERS = ("heartbeat", "top_of_book", "bids", "offers", "trades", "auctions")
 
@@ -68,29 +69,12 @@ class AuctionOpen(Struct, gc=False, omit_defaults=True, tag_field="type", tag="a
     symbol: str = ""
 
 
-# Of an auction that would fail, or did, price and quantity are left out             [user report, of v2].
-class AuctionIndicative(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_indicative"):
+class AuctionIndicative(Indicative):
     eid: int
-    result: str
-    time_ms: int
-    highest_bid_price: str = ""
-    lowest_ask_price: str = ""
-    collar_price: str = ""
-    indicative_price: str = ""
-    indicative_quantity: str = ""
-    symbol: str = ""
 
 
-class AuctionResult(Struct, gc=False, omit_defaults=True, tag_field="type", tag="auction_result"):
+class AuctionResult(Result):
     eid: int
-    result: str
-    time_ms: int
-    highest_bid_price: str = ""
-    lowest_ask_price: str = ""
-    collar_price: str = ""
-    auction_price: str = ""
-    auction_quantity: str = ""
-    symbol: str = ""
 
 
 WireEvent = Change | Print | BlockTrade | AuctionOpen | AuctionIndicative | AuctionResult
@@ -119,7 +103,7 @@ _frame: json.Decoder[Update | Beat] = json.Decoder(Update | Beat)
 _refusal = json.Decoder(Refusal)
 
 
-class GeminiV1(Adapter):
+class GeminiV1(PublicRest, Adapter):
     """Key-less market data, all proved by ``socket_sequence``: trades, books, auctions; quotes from books.
 
     Options are the vendor's query parameters. By default heartbeats are on and the rest follows from what is
@@ -132,7 +116,6 @@ class GeminiV1(Adapter):
     option_names = frozenset(PARAMETERS)
     title = "Gemini (market data v1)"
     ws_url = "wss://api.gemini.com/v1/marketdata"
-    rest_url = "https://api.gemini.com"
     kinds = frozenset({"book", "trade", "auction"})
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(sorted(kinds), Guarantee("socket_sequence"))
     limits = Limits(symbols_per_socket=1, connects_per_minute=12)
@@ -170,14 +153,14 @@ class GeminiV1(Adapter):
         }
         on = {name: wanted[name] for name in PARAMETERS if wanted.get(name)} | self._chosen
         query = urlencode({name: "true" if on[name] else "false" for name in PARAMETERS if name in on})
-        symbols = list(dict.fromkeys(_native(channel.symbol).lower() for channel in channels))
+        symbols = list(dict.fromkeys(native_of(channel.symbol).lower() for channel in channels))
         if self._shared:
             base = ws_url.rstrip("/").removesuffix("/marketdata")
             return f"{base}/multimarketdata?symbols={','.join(symbols)}&{query}"
         return f"{ws_url.rstrip('/')}/{symbols[0]}?{query}"
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
-        self._symbols |= {_native(c.symbol) if self._shared else "": c.symbol for c in channels}
+        self._symbols |= {native_of(c.symbol) if self._shared else "": c.symbol for c in channels}
         self._kinds = {channel.kind for channel in channels}
         self._best.clear()
         self._sequence = -1
@@ -202,15 +185,6 @@ class GeminiV1(Adapter):
         except (MsgspecError, ValueError, RecursionError):
             return None
 
-    def symbols_paths(self) -> Sequence[str]:
-        return ("/v1/symbols",)
-
-    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
-        return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
-
-    def price_path(self, symbol: str) -> str:
-        return f"/v1/book/{_native(symbol).lower()}?limit_bids=1&limit_asks=1"
-
     def _update(self, update: Update) -> Iterator[Message]:
         first = update.socket_sequence == 0
         venue_ns = None if update.timestampms is None else ns_of_ms(update.timestampms)
@@ -230,8 +204,10 @@ class GeminiV1(Adapter):
                 changes.setdefault(symbol, []).append(event)
             elif isinstance(event, Print | BlockTrade):
                 yield _trade(symbol, event, venue_ns)
+            elif isinstance(event, AuctionOpen):
+                yield opening(symbol, event.auction_time_ms, venue_ns)
             else:
-                yield _auction(symbol, event, venue_ns)
+                yield auction(symbol, event)
         for symbol, changed in changes.items():
             whole = first or changed[0].reason == "initial"  # who knows whether all share the first frame
             bids, asks = (self._side(symbol, side, changed) for side in ("bid", "ask"))
@@ -251,10 +227,6 @@ class GeminiV1(Adapter):
         return [best] if old in (None, best[0]) else [(old, "0"), best]
 
 
-def _native(symbol: str) -> str:
-    return symbol.replace("-", "")
-
-
 def _denied(body: bytes) -> Denied:
     refusal = _refusal.decode(body)
     why = Why.SYMBOL if refusal.reason == "InvalidSymbol" else Why.OTHER
@@ -267,19 +239,3 @@ def _trade(symbol: str, trade: Print | BlockTrade, venue_ns: int | None) -> Trad
     conditions = () if side else (maker,)  # auctions and blocks have no aggressor
     price, size = checked(trade.price), checked(trade.amount)
     return Trade(f"gemini:{symbol}/trade", venue_ns, price, size, side, str(trade.tid), None, conditions)
-
-
-def _auction(
-    symbol: str, step: AuctionOpen | AuctionIndicative | AuctionResult, venue_ns: int | None
-) -> Auction:
-    name = f"gemini:{symbol}/auction"
-    match step:
-        case AuctionOpen(auction_time_ms=held_ms):
-            return Auction(name, venue_ns, "open", auction_ns=ns_of_ms(held_ms))
-        case AuctionIndicative(indicative_price=price, indicative_quantity=size):
-            state = "indicative"
-        case AuctionResult(auction_price=price, auction_quantity=size):
-            state = "result"
-    texts = (price, size, step.highest_bid_price, step.lowest_ask_price, step.collar_price)
-    said = [checked(text) if text else None for text in texts]
-    return Auction(name, ns_of_ms(step.time_ms), state, str(step.eid), None, step.result == "success", *said)

@@ -7,20 +7,19 @@ One bad name refuses a whole request [user report], so there is one request for 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
 
-from msgspec import Meta, Struct, json
+from msgspec import Struct, json
 
-from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
+from ..core.adapter import NOBODY, Adapter, Guarantee, Limits, Span
 from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
 from ..core.errors import ConfigError
 from ..core.events import Ack, BookUpdate, Denied, Heartbeat, Mark, Message, Quote, Trade, Why
-from ..core.instruments import Channel, Instrument, unified
+from ..core.instruments import Channel, unified
 from ..core.sequence import chained
+from .gemini import Ns, PublicRest, native_of
 
 DEPTHS = (5, 10, 20)  #: levels a side of the books that are sent whole each time
-Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Fault(Struct, gc=False):
@@ -115,7 +114,7 @@ _mark, _funding = json.Decoder(MarkPrice), json.Decoder(Funding)
 _WHY = {-1013: Why.SYMBOL, -1003: Why.LIMIT}
 
 
-class GeminiV3(Adapter):
+class GeminiV3(PublicRest, Adapter):
     """Key-less market data: trades, quotes, books proved by their chain, and marks of perpetuals.
 
     With ``levels`` of 5, 10 or 20 the book is that deep and sent whole each time, without a proof.
@@ -125,7 +124,6 @@ class GeminiV3(Adapter):
     venue = "gemini"
     title = "Gemini (WebSocket API)"
     ws_url = "wss://ws.gemini.com"
-    rest_url = "https://api.gemini.com"
     kinds = frozenset({"trade", "quote", "book", "mark"})
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("sequence U/u")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60)
@@ -164,7 +162,7 @@ class GeminiV3(Adapter):
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
         frames = []
         for channel in channels:
-            self._symbols[_native(channel.symbol)] = channel.symbol
+            self._symbols[native_of(channel.symbol).lower()] = channel.symbol
             frames.append(self._request("subscribe", channel))
             self._asked[self._ids] = str(channel)
         return frames
@@ -175,6 +173,9 @@ class GeminiV3(Adapter):
     def probe(self) -> bytes:
         self._ids += 1
         return json.encode(Request(self._ids, "ping"))
+
+    def history_path(self, channel: Channel, span: Span, page: str = "") -> None:
+        """REST has the times of trades in ms, here they are in ns: nobody can tell which are the same."""
 
     def parse(self, frame: bytes) -> Iterable[Message]:
         head = _head.decode(frame)
@@ -200,18 +201,9 @@ class GeminiV3(Adapter):
                 return [self._quote(_ticker.decode(frame))]
         raise ValueError(f"unknown event {head.e!r}")
 
-    def symbols_paths(self) -> Sequence[str]:
-        return ("/v1/symbols",)
-
-    def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
-        return [Instrument(unified(native), native) for native in json.decode(body, type=list[str])]
-
-    def price_path(self, symbol: str) -> str:
-        return f"/v1/book/{_native(symbol)}?limit_bids=1&limit_asks=1"
-
     def _request(self, method: str, channel: Channel) -> bytes:
         self._ids += 1
-        streams = [f"{_native(channel.symbol)}@{name}" for name in self._streams[channel.kind]]
+        streams = [f"{native_of(channel.symbol).lower()}@{name}" for name in self._streams[channel.kind]]
         return json.encode(Request(self._ids, method, streams))
 
     def _answer(self, head: Head) -> Message:
@@ -241,7 +233,3 @@ class GeminiV3(Adapter):
     def _quote(self, q: BookTicker) -> Quote:
         bid, bid_size, ask, ask_size = [checked(text) if text else None for text in (q.b, q.B, q.a, q.A)]
         return Quote(self._name(q.s, "quote"), q.E, bid, bid_size, ask, ask_size, q.u)
-
-
-def _native(symbol: str) -> str:
-    return symbol.replace("-", "").lower()

@@ -5,27 +5,29 @@ from typing import ClassVar
 
 from msgspec import json
 
-from . import itick
+from .itick import ITick
+from .itick.places import Place
+from .itick.wire import Request
 
 
-class ITickV1(itick.ITick):
+class ITickV1(ITick):
     """As today's, but without futures and funds."""
 
     title = "iTick (until 2025)"
-    option_names = itick.ITick.option_names - {"futures", "funds"}
+    option_names = ITick.option_names - {"futures", "funds"}
     paths: ClassVar[Mapping[str, str]] = {"forex": "fws", "indices": "iws", "stock": "sws", "crypto": "cws"}
 
     def ws_headers(self) -> Mapping[str, str]:
         return {}
 
     def login(self) -> list[bytes]:
-        return [*super().login(), json.encode(itick.Request("auth", self.credentials.key))]
+        return [*super().login(), json.encode(Request("auth", self.credentials.key))]
 
-    def native(self, place: itick.Place) -> str:
+    def native(self, place: Place) -> str:
         return legacy(place)
 
 
-def legacy(place: itick.Place) -> str:
+def legacy(place: Place) -> str:
     """How that API spells what is at ``place``: ``EURUSD``, ``AAPL.US``, ``ETH_USDT``."""
     if place.asset == "stock":
         return f"{place.code}.{place.region}"

@@ -8,35 +8,40 @@ Nothing is numbered and trades have no id: a loss cannot be seen. A book is sent
 itself with the next one. Nothing can be unsubscribed: a connection that asks for it is closed [user report].
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from decimal import Decimal
+from typing import ClassVar, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType, json
+from msgspec import MsgspecError, json
 
-from ..core.adapter import NOBODY, Adapter, Limits
-from ..core.credentials import Credentials
-from ..core.decimals import Level, checked, checked_levels
-from ..core.errors import ConfigError
-from ..core.events import (
-    Ack,
-    Bar,
-    BookUpdate,
-    Denied,
-    Heartbeat,
-    LoggedIn,
-    Message,
-    Status,
-    Summary,
-    Trade,
-    Why,
+from ...core.adapter import NOBODY, Adapter, History, Limits, Span
+from ...core.credentials import Credentials
+from ...core.errors import ConfigError
+from ...core.events import Ack, Denied, Heartbeat, LoggedIn, Message, Trade, Why
+from ...core.instruments import Channel, Instrument, interval_ns
+from ...core.times import MILLISECOND
+from .places import ASSETS, REGIONS, Place, canonical, place, split
+from .read import bar, book, status, summary, trade, trade_of_day
+from .wire import (
+    BARS,
+    CODED_BARS,
+    PERIODS,
+    TYPES,
+    UNRESOLVED,
+    Quote,
+    Request,
+    Tick,
+    decode_depth,
+    decode_head,
+    decode_kline,
+    decode_listing,
+    decode_nested,
+    decode_past,
+    decode_quote,
+    decode_tick,
+    decode_verdict,
 )
-from ..core.instruments import Channel, Instrument, unified
-from ..core.times import MILLISECOND, ns_of_ms
-
-T = TypeVar("T")
 
 
 class Plan(NamedTuple):
@@ -53,212 +58,14 @@ PLANS = {
     "professional": Plan(500, 6),
     "premium": Plan(500, 12),
 }
-#: The codes of the bars that have a kind; 10, the month, has none.
-PERIODS = {f"bar.{i}": n + 1 for n, i in enumerate(("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w"))}
-TYPES = {"trade": "tick", "summary": "quote", "status": "quote", "book": "depth"} | {
-    kind: f"kline@{n}" for kind, n in PERIODS.items()
-}
-#: Where the instruments of an asset class are, unless they say so.
-REGIONS = {"forex": "GB", "indices": "GB", "crypto": "BA", "stock": "US", "future": "US", "fund": "US"}
-#: What the vendor calls an asset class, and what we do.
-ASSETS = {"forex": "forex", "indices": "index", "crypto": "crypto", "stock": "stock"}
 #: The options that list codes, and the asset class of these.
 LISTS = {
     **{"forex": "forex", "indices": "indices", "crypto": "crypto"},
     **{"stocks": "stock", "futures": "future", "funds": "fund"},
 }
+MOST_BARS = 500  #: asked for at once [unverified]
 #: Why REST refuses, by the code of its answer [doc].
 _WHY = {"E001": Why.SYMBOL, "E002": Why.LOGIN, "E003": Why.LIMIT}
-UNRESOLVED = "cannot be resolved action"
-_minus = Context(prec=100).subtract  # exact: no number is as long
-_NORMAL = 0
-_STATES = {
-    _NORMAL: ("resumed", "normal"),
-    1: ("halted", "suspended"),
-    2: ("delisted", "delisted"),
-    3: ("halted", "circuit breaker"),
-}
-
-_words = re.compile(r"\w+").findall
-_COUNTRIES = _words("AU BA BT CA CN DE ES FR GB HK ID IN IT JP KR MX MY NL SG SH SZ TH TR TW US VN")
-_MONEY = frozenset(
-    _words(
-        "AED ARS AUD BRL CAD CHF CLP CNH CNY COP CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW KWD MXN MYR NOK "
-        "NZD PEN PHP PLN RON RUB SAR SEK SGD THB TRY TWD USD VND XAG XAU XPD XPT ZAR"
-    )
-)
-_INDICES = frozenset(
-    _words(
-        "ASX200 AUS200 CAC40 DAX DAX40 DJI ES35 EU50 FCHI FRA40 FTSE GDAXI GER30 GER40 HK50 HSI IXIC JP225 "
-        "KOSPI N225 NAS100 NDX NI225 NSEI RUT SENSEX SPX SPX500 STOXX50 UK100 US30 US500 VIX"
-    )
-)
-_spelt = re.compile(rf"(.+?)(?:\$(\w*)|\.({'|'.join(_COUNTRIES)}))?", re.ASCII | re.DOTALL).fullmatch
-
-
-class Kind(Struct, gc=False):
-    """What is needed of any data to know what it is."""
-
-    s: str = ""
-    r: str = ""
-    type: str = ""
-
-
-# {"code":1,"resAc":"auth","msg":"authenticated","data":{"params":"<KEY>"}}                              [doc]
-class Head(Struct, gc=False):
-    code: int | None = None
-    resAc: str = ""
-    msg: str | None = None
-    data: Kind | None = None
-
-
-class Push(Struct, Generic[T], gc=False, kw_only=True):
-    code: int = 1
-    data: T
-
-
-# {"code":1,"data":{"s":"EURUSD","r":"GB","ld":225.215,"v":16742235,"t":1731689407000,"type":"tick"}}    [doc]
-class Tick(Struct, gc=False, kw_only=True):
-    s: str
-    r: str | UnsetType = UNSET
-    ld: Raw
-    v: Raw
-    t: int
-    type: str | UnsetType = "tick"
-
-
-# {"code":1,"data":{"s":"AAPL.US","ld":225.215,"o":226.27,"h":226.92,"l":224.44,"t":1731689407000,
-#  "v":16742235,"tu":3774688301.452,"ts":0,"type":"quote"}}                                              [doc]
-class Quote(Struct, gc=False, kw_only=True):
-    s: str
-    r: str | UnsetType = UNSET
-    ld: Raw
-    o: Raw
-    h: Raw
-    l: Raw  # noqa: E741
-    t: int
-    v: Raw
-    tu: Raw
-    ts: int = 0
-    type: str | UnsetType = "quote"
-
-
-class WireLevel(Struct, gc=False, kw_only=True):
-    po: int | None = None
-    p: Raw
-    v: Raw
-    o: Raw = Raw(b"null")
-
-
-# {"code":1,"data":{"s":"AAPL.US","a":[{"po":1,"p":3034.01,"v":10.6023,"o":10.6023}],
-#  "b":[{"po":1,"p":3034,"v":20.9758,"o":20.9758}],"type":"depth"}}                                      [doc]
-class Depth(Struct, gc=False, kw_only=True):
-    s: str
-    r: str | UnsetType = UNSET
-    a: list[WireLevel]
-    b: list[WireLevel]
-    type: str | UnsetType = "depth"
-
-
-class Candle(Struct, gc=False, kw_only=True):
-    t: int
-    o: Raw
-    h: Raw
-    l: Raw  # noqa: E741
-    c: Raw
-    v: Raw
-    tu: Raw
-
-
-# {"code":1,"data":{"s":"EURUSD","r":"GB","type":"kline@1","t":1731660060000,"o":3055.36,"h":3061.41,
-#  "l":3055.24,"c":3059.39,"v":28,"tu":157513}}                                                          [doc]
-class Kline(Candle, gc=False, kw_only=True):
-    s: str
-    r: str | UnsetType = UNSET
-    type: str
-
-
-# {"code":0,"msg":null,"data":{"s":"AAPL.US","t":1,"k":{"t":1731660060000,"o":3055.36,"h":3061.41,
-#  "l":3055.24,"c":3059.39,"v":28,"tu":157513}}}                                                         [doc]
-class NestedKline(Struct, gc=False, kw_only=True):
-    s: str
-    r: str | UnsetType = UNSET
-    t: int
-    k: Candle
-
-
-class Request(Struct, gc=False, omit_defaults=True):
-    ac: str
-    params: str = ""
-    types: str = ""
-
-
-# a row of {"code":0,"msg":null,"data":[…]}: code and name; t, e, s and l are hardly explained           [doc]
-class Listed(Struct, gc=False):
-    c: str
-    n: str | None = None
-
-
-# {"code":"E002","msg":"auth failed","data":null}                                                        [doc]
-class Verdict(Struct, gc=False):
-    code: int | str = 0
-    msg: str | None = None
-
-
-class Listing(Struct, gc=False):
-    code: int | str
-    msg: str | None = None
-    data: list[Listed] | None = None
-
-
-_head, _listing, _verdict = json.Decoder(Head), json.Decoder(Listing), json.Decoder(Verdict)
-_tick, _quote = json.Decoder(Push[Tick]), json.Decoder(Push[Quote])
-_depth, _kline = json.Decoder(Push[Depth]), json.Decoder(Push[Kline])
-_nested = json.Decoder(Push[NestedKline])
-_BARS = {type_: kind for kind, type_ in TYPES.items() if kind in PERIODS}
-_PERIOD_BARS = {n: kind for kind, n in PERIODS.items()}
-
-
-class Place(NamedTuple):
-    """Where the vendor has an instrument: its asset class, its code in our spelling, its region."""
-
-    asset: str
-    code: str
-    region: str
-
-    @property
-    def native(self) -> str:
-        """The vendor's spelling of the code: ``EURUSD``."""
-        return self.code.replace("-", "") if self.asset in ("forex", "crypto") else self.code
-
-
-def place(symbol: str, assets: Mapping[str, str] | None = None) -> Place:
-    """Where ``symbol``, in our spelling, is; ``assets`` says it of codes that are not known for it.
-
-    Where coins are, all are. A pair is money or has a coin in it; what else is in Great Britain, or has the
-    name of an index, is one.
-    """
-    code, region = split(symbol)
-    asset = (assets or {}).get(code) or _asset(code, region)
-    return Place(asset, code, region or REGIONS[asset])
-
-
-def split(symbol: str) -> tuple[str, str]:
-    """Code and region of ``AAPL$US``, ``AAPL.US`` or ``AAPL``; "" where it names none."""
-    spelt = _spelt(symbol)
-    if spelt is None:
-        raise ValueError(f"{symbol!r} is not a symbol")
-    code, region, country = spelt.groups()
-    return code, region or country or ""
-
-
-def _asset(code: str, region: str) -> str:
-    if region in ("BA", "BT"):
-        return "crypto"
-    base, _, quote = code.partition("-")
-    if len(quote) >= 3:
-        return "forex" if base in _MONEY and quote in _MONEY else "crypto"
-    return "indices" if region == "GB" or (code in _INDICES and not region) else "stock"
 
 
 class ITick(Adapter):
@@ -316,12 +123,7 @@ class ITick(Adapter):
 
     @classmethod
     def canonical(cls, symbol: str) -> str:
-        code, region = split(symbol.upper())
-        code = unified(code)
-        if len(code) == 6 and {code[:3], code[3:]} <= _MONEY:
-            code = f"{code[:3]}-{code[3:]}"
-        explicit = f"{code}.{region}" if region in _COUNTRIES else f"{code}${region}"
-        return code if not region or place(code) == place(explicit) else explicit
+        return canonical(symbol)
 
     def route(self, channel: Channel) -> str:
         return self._place(channel.symbol).asset
@@ -368,7 +170,7 @@ class ITick(Adapter):
         return f"{place.native}${place.region}"
 
     def parse(self, frame: bytes) -> Iterable[Message]:
-        head = _head.decode(frame)
+        head = decode_head(frame)
         if head.data is not None and head.data.s:
             return self._data(self._symbol(head.data.s, head.data.r), head.data.type, frame)
         match head.resAc, head.code:
@@ -387,7 +189,7 @@ class ITick(Adapter):
         return [f"/symbol/list?type={asset}&region={REGIONS[asset]}" for asset in ASSETS]
 
     def parse_symbols(self, path: str, body: bytes) -> list[Instrument]:
-        listing, query = _listing.decode(body), parse_qs(urlsplit(path).query)
+        listing, query = decode_listing(body), parse_qs(urlsplit(path).query)
         if listing.code != 0 or listing.data is None:
             raise ValueError(f"{listing.code} {listing.msg or ''}")
         [asset], [region] = query["type"], query["region"]
@@ -399,7 +201,7 @@ class ITick(Adapter):
 
     def refusal(self, body: bytes) -> Denied | None:
         try:
-            verdict = _verdict.decode(body)
+            verdict = decode_verdict(body)
         except (MsgspecError, ValueError, RecursionError):
             return None
         if verdict.code == 0:
@@ -410,6 +212,19 @@ class ITick(Adapter):
     def price_path(self, symbol: str) -> str:
         at = self._place(symbol)
         return f"/{at.asset}/quote?region={at.region}&code={at.native}"
+
+    def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
+        """The bars up to the end of ``span``. Trades have no id, and REST tells only the last one."""
+        if (period := PERIODS.get(channel.kind)) is None:
+            return None
+        n = (span.end_ns - span.start_ns) // interval_ns(channel.kind) + 2
+        at = self._place(channel.symbol)
+        where = f"/{at.asset}/kline?region={at.region}&code={at.native}"
+        return f"{where}&kType={period}&limit={n}&et={span.end_ns // MILLISECOND}" if n <= MOST_BARS else None
+
+    def parse_history(self, channel: Channel, body: bytes) -> History:
+        candles = sorted(decode_past(body).data, key=lambda candle: candle.t)
+        return History([bar(channel.symbol, channel.kind, candle) for candle in candles])
 
     # What was asked for
 
@@ -447,52 +262,25 @@ class ITick(Adapter):
     def _data(self, symbol: str, kind: str, frame: bytes) -> Iterable[Message]:
         match kind:
             case "tick":
-                return [self._trade(symbol, _tick.decode(frame).data)]
+                return [self._trade(symbol, decode_tick(frame).data)]
             case "quote":
-                return self._summary(symbol, _quote.decode(frame).data)
+                return self._summary(symbol, decode_quote(frame).data)
             case "depth":
-                depth = _depth.decode(frame).data
-                return [BookUpdate(f"itick:{symbol}/book", None, True, _levels(depth.b), _levels(depth.a))]
+                return [book(symbol, decode_depth(frame).data)]
             case "":
-                nested = _nested.decode(frame).data
-                return [_bar(f"itick:{symbol}/{_PERIOD_BARS[nested.t]}", nested.k)]
+                nested = decode_nested(frame).data
+                return [bar(symbol, CODED_BARS[nested.t], nested.k)]
             case _:
-                return [_bar(f"itick:{symbol}/{_BARS[kind]}", _kline.decode(frame).data)]
+                return [bar(symbol, BARS[kind], decode_kline(frame).data)]
 
     def _trade(self, symbol: str, tick: Tick) -> Trade:
-        name, venue_ns = f"itick:{symbol}/trade", ns_of_ms(tick.t)
-        price, volume = _text(tick.ld), _text(tick.v)
         if not self._daily:
-            return Trade(name, venue_ns, price, volume, None, None)
-        before, self._volumes[symbol] = self._volumes.get(symbol), Decimal(volume)
-        if before is None or before > self._volumes[symbol]:  # the first, or another day's: of unknown size
-            return Trade(name, venue_ns, price, "0", None, None, excluded=("volume",))
-        return Trade(name, venue_ns, price, f"{_minus(self._volumes[symbol], before):f}", None, None)
+            return trade(symbol, tick)
+        told, self._volumes[symbol] = trade_of_day(symbol, tick, self._volumes.get(symbol))
+        return told
 
     def _summary(self, symbol: str, quote: Quote) -> Iterator[Message]:
-        venue_ns = ns_of_ms(quote.t)
-        opened, high, low, last, volume, turnover = map(
-            _text, (quote.o, quote.h, quote.l, quote.ld, quote.v, quote.tu)
-        )
-        name = f"itick:{symbol}/summary"
-        yield Summary(name, venue_ns, opened, high, low, last, volume_text=volume, turnover_text=turnover)
+        yield summary(symbol, quote)
         if quote.ts != (before := self._states.get(symbol)):
-            state, words = _STATES.get(quote.ts, ("notice", str(quote.ts)))
-            if before is None and quote.ts == _NORMAL:
-                state = "trading"
-            yield Status(f"itick:{symbol}/status", state, words, venue_ns)
+            yield status(symbol, quote, before)
         self._states[symbol] = quote.ts
-
-
-def _text(number: Raw) -> str:
-    return checked(str(number, "ascii"))
-
-
-def _levels(wire: Sequence[WireLevel]) -> list[Level]:
-    return checked_levels([(str(level.p, "ascii"), str(level.v, "ascii")) for level in wire])
-
-
-def _bar(name: str, candle: Candle) -> Bar:
-    # t is where the bar begins: every example is on a whole minute [unverified]
-    opened, high, low, close, volume = map(_text, (candle.o, candle.h, candle.l, candle.c, candle.v))
-    return Bar(name, ns_of_ms(candle.t), opened, high, low, close, volume)
