@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,8 @@ from livetape.core.errors import ConfigError, ConnectError, MisuseError
 from livetape.core.events import BookUpdate, Gap, Status, Trade
 from livetape.feeds.line import Retry
 
+from .live import until
 from .vendors import config_for, vendor
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_handlers_get_the_kinds_and_channels_they_asked_for() -> None:

@@ -2,41 +2,28 @@
 
 import asyncio
 import contextlib
-import inspect
 import logging
-import re
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, get_args
+from typing import Self
 
 from msgspec.structs import replace
 
-from . import clock
 from .app import App
-from .calendars import Hours, calendar_hours, hours_of
+from .calendars import Hours
 from .config import Config, load
-from .core.errors import ConfigError, ConnectError, MisuseError
-from .core.events import Amendment, BookUpdate, Gap, MarketEvent, Status
-from .core.times import iso
+from .core.errors import ConnectError, MisuseError
+from .core.events import MarketEvent, Status
 from .feeds.line import Retry
+from .handlers import H, Handlers
+from .hours import HoursWatch, hours_for
 
 QUEUE = 10_000  #: events that may wait for one async handler or iterator before the oldest are dropped
 HOURS_S = 1.0  #: how often the market's hours are looked at; a machine that slept is late by no more
-_KINDS: dict[str, type[MarketEvent]] = {kind.__struct_config__.tag: kind for kind in get_args(MarketEvent)}
-_HOOKS = {
-    "connected": "open",
-    "disconnected": "close",
-    "unreachable": "error",
-    "denied": "error",
-    "undecodable": "error",
-}
 _log = logging.getLogger("livetape.stream")
-
-Handler = Callable[..., Any]
-_H = TypeVar("_H", bound=Handler)
 
 
 class Stream:
@@ -66,29 +53,23 @@ class Stream:
         retry: Retry | None = None,
         store: str | Path | None = None,
     ) -> None:
-        self.dropped = 0  #: events that a queued handler or iterator was too slow for
-        self.failures = 0  #: exceptions raised by handlers
         loaded = config if isinstance(config, Config) else load(config)
         self._config = loaded if retry is None else replace(loaded, retry=retry)
         self._store = store
         self._gave_up: ConnectError | None = None
         self._channels = self._config.channels_of(sources)
-        self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
-        self._hooks: dict[str, list[Handler]] = {"open": [], "error": [], "close": [], "gap": []}
+        self._handlers = Handlers(QUEUE, self._if_running)
+        self._handlers.hook("unreachable", self._give_up)
         self._app: App | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
-        self._pauses: set[str] = set()  # why there is no connection: "paused", "closed"
-        self._hours: Callable[[], set[Hours]] | None = None
-        self._look_again: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._hours = HoursWatch(HOURS_S, lambda: self._steer(self._app))
         self._thread: threading.Thread | None = None
-        self._queued: list[_Queued] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._iterators: list[asyncio.Queue[MarketEvent | None]] = []
 
     # Handlers
 
-    def on(self, pattern: str, *, run_in: str = "loop", workers: int = 1) -> Callable[[_H], _H]:
+    def on(self, pattern: str, *, run_in: str = "loop", workers: int = 1) -> Callable[[H], H]:
         """Call the decorated function for events of a kind, or of channels whose name matches.
 
         ``pattern`` is ``trade``, ``quote``, ``book``, ``bar``, ``summary`` or another kind of event,
@@ -100,32 +81,33 @@ class Stream:
         importable by its name, and its book updates come without ``book``. An async function and one in a
         pool have a queue of their own; a ``BookUpdate.book`` may be newer than the update there.
         """
-        matches = _matcher(pattern)
-        if run_in not in ("loop", "thread", "process"):
-            raise MisuseError(f"run_in is loop, thread or process, not {run_in!r}")
+        return self._handlers.on(pattern, run_in, workers)
 
-        def decorate(handler: _H) -> _H:
-            called = self._direct(handler) if run_in == "loop" else self._pooled(handler, run_in, workers)
-            self._handlers.append((matches, called))
-            return handler
-
-        return decorate
-
-    def on_open(self, handler: _H) -> _H:
+    def on_open(self, handler: H) -> H:
         """Call ``handler(status)`` when a connection has opened."""
-        return self._hook("open", handler)
+        return self._handlers.hook("open", handler)
 
-    def on_close(self, handler: _H) -> _H:
+    def on_close(self, handler: H) -> H:
         """Call ``handler(status)`` when a connection has ended; ``status.detail`` says why."""
-        return self._hook("close", handler)
+        return self._handlers.hook("close", handler)
 
-    def on_error(self, handler: _H) -> _H:
+    def on_error(self, handler: H) -> H:
         """Call ``handler(problem)``: a Status of a refusal or a bad frame, or a handler's exception."""
-        return self._hook("error", handler)
+        return self._handlers.hook("error", handler)
 
-    def on_gap(self, handler: _H) -> _H:
+    def on_gap(self, handler: H) -> H:
         """Call ``handler(gap)`` when a gap opens and when it has ended."""
-        return self._hook("gap", handler)
+        return self._handlers.hook("gap", handler)
+
+    @property
+    def dropped(self) -> int:
+        """How many events a queued handler or iterator was too slow for."""
+        return self._handlers.dropped
+
+    @property
+    def failures(self) -> int:
+        """How many exceptions handlers have raised."""
+        return self._handlers.failures
 
     # Control, from anywhere
 
@@ -158,11 +140,13 @@ class Stream:
 
     def pause(self) -> None:
         """Close the connections and keep the subscriptions; what is missed meanwhile is a gap."""
-        self._do(lambda app: self._pause(app, "paused"))
+        self._paused = True
+        self._do(self._steer)
 
     def resume(self) -> None:
         """Connect again after ``pause``."""
-        self._do(lambda app: self._resume(app, "paused"))
+        self._paused = False
+        self._do(self._steer)
 
     def follow_hours(self, calendar: str | Hours | None = None, *, extended: bool = False) -> None:
         """Pause whenever the market is closed, and resume when it opens.
@@ -172,18 +156,8 @@ class Stream:
         regular session of US stocks. Raises ConfigError. Call it before the stream runs: to load the calendar
         of an exchange takes a moment.
         """
-
-        def hours() -> set[Hours]:
-            if isinstance(calendar, Hours):
-                return {calendar}
-            if calendar is not None:
-                return {calendar_hours(calendar, extended=extended)}
-            return {hours_of(channel.venue, channel.symbol, extended=extended) for channel in self._channels}
-
-        for each in hours():
-            each.is_open(clock.now_ns())
-        self._hours = hours
-        self._do(self._keep_hours)
+        self._hours.follow(lambda: hours_for(calendar, self._channels, extended=extended))
+        self._if_running(self._hours.look)
 
     def stop(self) -> None:
         """End the stream; from another thread than its own, wait until a started one has ended."""
@@ -237,15 +211,11 @@ class Stream:
     async def __aiter__(self) -> AsyncIterator[MarketEvent]:
         if self._app is None:
             raise MisuseError("iterate inside `async with stream`")
-        queue: asyncio.Queue[MarketEvent | None] = asyncio.Queue()
-        self._iterators.append(queue)
-        try:
+        with self._handlers.iterator() as queue:
             while (event := await queue.get()) is not None:
                 yield event
             if self._gave_up is not None:
                 raise self._gave_up
-        finally:
-            self._iterators.remove(queue)
 
     async def _main(self, ready: "Future[None] | None" = None) -> None:
         try:
@@ -274,70 +244,47 @@ class Stream:
         try:
             if self._store is not None:
                 app.record(self._store)
-            app.bus.subscribe(None, self._dispatch)
-            if self._pauses:
-                app.hub.pause()
+            app.bus.subscribe(None, self._handlers.dispatch)
+            self._steer(app)
             app.hub.want(self._channels)
-            self._keep_hours(app)
+            self._hours.look()
         except BaseException:
             self._app = self._loop = None
             await app.close()
             raise
-        for each in self._queued:
-            self._tasks += each.start(self)
+        self._handlers.start()
 
     def _end(self) -> None:
         if self._ended is not None:
             self._ended.set()
-        for queue in self._iterators:
-            queue.put_nowait(None)
+        self._handlers.end_iterators()
 
     async def _close(self) -> None:
         app, self._app, self._loop = self._app, None, None
         self._end()
-        if self._look_again is not None:
-            self._look_again.cancel()
+        self._hours.end()
         if app is not None:
             await app.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        for each in self._queued:
-            self.dropped += each.queue.qsize()
-            each.end()
+        await self._handlers.end()
 
-    def _pause(self, app: App | None, why: str) -> None:
-        self._pauses.add(why)
-        if app is not None:
+    def _give_up(self, status: Status) -> None:
+        """End when the last connection has been given up."""
+        if self._app is not None and self._app.hub.gave_up:
+            self._gave_up = ConnectError(status.channel, status.detail)
+            self._end()
+
+    def _steer(self, app: App | None) -> None:
+        """Connect, unless the user has paused or the market is closed."""
+        if app is None:
+            return
+        if self._paused or not self._hours.is_open:
             app.hub.pause()
-
-    def _resume(self, app: App | None, why: str) -> None:
-        self._pauses.discard(why)
-        if app is not None and not self._pauses:
+        else:
             app.hub.resume()
 
-    def _keep_hours(self, app: App | None) -> None:
-        """Pause or resume by the hours that are followed, now and from now on."""
-        if app is None or self._hours is None:
-            return
-        if self._look_again is not None:
-            self._look_again.cancel()
-        now_ns = clock.now_ns()
-        try:
-            hours = self._hours()
-            is_open = not hours or any(each.is_open(now_ns) for each in hours)
-        except ConfigError as error:  # a new symbol's hours, or a new year's, are not known
-            _log.error("the market's hours are no longer followed: %s", error)
-            self._resume(app, "closed")
-            return
-        if is_open == ("closed" in self._pauses):
-            names = ", ".join(sorted({each.name for each in hours}))
-            opens_ns = min((ns for each in hours if (ns := each.next_open(now_ns))), default=None)
-            until = f" until {iso(opens_ns)}" if opens_ns else ""
-            _log.info("%s: %s", names, "open" if is_open else f"closed, no connection{until}")
-            (self._resume if is_open else self._pause)(app, "closed")
-        self._look_again = asyncio.get_running_loop().call_later(HOURS_S, self._keep_hours, app)
+    def _if_running(self, action: Callable[[], None]) -> None:
+        """Carry ``action`` out on the stream's loop; not when there is none."""
+        self._do(lambda app: None if app is None else action())
 
     def _do(self, action: Callable[[App | None], None]) -> None:
         """Carry ``action`` out on the stream's loop, when there is one, and hand its error to the caller."""
@@ -362,110 +309,6 @@ class Stream:
             return
         done.result()
 
-    # Dispatch
-
-    def _dispatch(self, event: MarketEvent) -> None:
-        for matches, handler in self._handlers:
-            if matches(event):
-                self._call(handler, event)
-        for queue in self._iterators:
-            self._offer(queue, event)
-        if isinstance(event, Gap):
-            self._call_hooks("gap", event)
-        elif isinstance(event, Status):
-            self._call_hooks(_HOOKS.get(event.state, ""), event)
-            if event.state == "unreachable" and self._app is not None and self._app.hub.gave_up:
-                self._gave_up = ConnectError(event.channel, event.detail)
-                self._end()
-
-    def _call(self, handler: Handler, argument: object) -> None:
-        try:
-            handler(argument)
-        except Exception as error:  # a user's mistake must not end the feed
-            self._failed(error, argument)
-
-    def _call_hooks(self, name: str, argument: object) -> None:
-        for hook in self._hooks.get(name, ()):
-            try:
-                hook(argument)
-            except Exception:  # as above; a hook has no hook
-                self.failures += 1
-                _log.exception("the %s hook failed on %s", name, argument)
-
-    def _hook(self, name: str, handler: _H) -> _H:
-        self._hooks[name].append(self._direct(handler))
-        return handler
-
-    def _direct(self, handler: Handler) -> Handler:
-        """``handler`` itself, or for an async one the way into its queue."""
-        if not inspect.iscoroutinefunction(handler):
-            return handler
-        return self._into(_Queued(handler))
-
-    def _pooled(self, handler: Handler, run_in: str, workers: int) -> Handler:
-        """The way into the queue of a handler that runs in a pool."""
-        kind = ThreadPoolExecutor if run_in == "thread" else ProcessPoolExecutor
-        return self._into(_Queued(handler, workers, kind))
-
-    def _into(self, queued: "_Queued") -> Handler:
-        self._queued.append(queued)
-
-        def start(app: App | None) -> None:
-            if app is not None:
-                self._tasks += queued.start(self)
-
-        self._do(start)
-        return lambda event: self._offer(queued.queue, event)
-
-    def _failed(self, error: Exception, event: object) -> None:
-        self.failures += 1
-        _log.error("a handler failed on %s", event, exc_info=error)
-        self._call_hooks("error", error)
-
-    def _offer(self, queue: "asyncio.Queue[Any]", event: Any) -> None:
-        if queue.qsize() >= QUEUE:
-            queue.get_nowait()
-            self.dropped += 1
-            if self.dropped & (self.dropped - 1) == 0:
-                _log.warning("%d events dropped: a handler or iterator is too slow", self.dropped)
-        queue.put_nowait(event)
-
-
-class _Queued:
-    """A handler that is awaited, or runs in a ``pool``, and what waits for it; each run has its own queue."""
-
-    def __init__(
-        self, handler: Handler, workers: int = 1, pool: Callable[[int], Executor] | None = None
-    ) -> None:
-        self.queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._handler, self._workers, self._make_pool = handler, workers, pool
-        self._pool: Executor | None = None
-
-    def start(self, stream: Stream) -> list[asyncio.Task[None]]:
-        self.queue = asyncio.Queue()
-        self._pool = self._make_pool(self._workers) if self._make_pool else None
-        loop = asyncio.get_running_loop()
-        return [loop.create_task(self._drain(stream, self.queue)) for _ in range(self._workers)]
-
-    def end(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _drain(self, stream: Stream, queue: "asyncio.Queue[Any]") -> None:
-        while True:
-            event = await queue.get()
-            try:
-                await self._call(event)
-            except Exception as error:  # a user's mistake must not end the feed
-                stream._failed(error, event)
-
-    def _call(self, event: Any) -> Awaitable[None]:
-        if self._pool is None:
-            return cast("Awaitable[None]", self._handler(event))
-        if isinstance(event, BookUpdate) and isinstance(self._pool, ProcessPoolExecutor):
-            event = replace(event, _book=None)
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._handler, event)
-
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Uvloop where there is one, else the standard loop."""
@@ -474,21 +317,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _matcher(pattern: str) -> Callable[[MarketEvent], bool]:
-    if kind := _KINDS.get(pattern):
-        return lambda event: isinstance(event, kind)
-    try:
-        match = re.compile(pattern).fullmatch
-    except re.error as error:
-        raise MisuseError(f"{pattern!r} is neither a kind nor a regular expression: {error}") from error
-    return lambda event: _is_data(event) and match(event.channel) is not None
-
-
-def _is_data(event: MarketEvent) -> bool:
-    """Whether ``event`` is what its channel is for, not something about it."""
-    return not isinstance(event, Status | Gap | Amendment) or event.kind == "status"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
