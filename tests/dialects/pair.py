@@ -1,8 +1,10 @@
 """A vendor's dialect and a client's session of the same API, fed into each other in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from urllib.parse import parse_qsl, urlsplit
+
+from hypothesis import strategies as st
 
 from livetape import dialects
 from livetape.adapters import find
@@ -16,7 +18,7 @@ from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Statu
 from livetape.core.instruments import Channel
 from livetape.core.session import Session
 from livetape.core.times import SECOND
-from livetape.simulator.listings import LISTINGS
+from livetape.simulator.listings import LISTINGS, Listing
 from livetape.simulator.market import Market
 
 START_NS = 1_790_000_000 * SECOND
@@ -25,8 +27,12 @@ SYMBOLS = tuple(listing.symbol for listing in LISTINGS)
 
 
 def market(venue: str, *, seed: int = 7, symbols: Sequence[str] = SYMBOLS[:3], aged: int = 0) -> Market:
+    return market_of([i for i in LISTINGS if i.symbol in symbols], venue, seed=seed, aged=aged)
+
+
+def market_of(listings: Sequence[Listing], venue: str, *, seed: int = 7, aged: int = 0) -> Market:
     """A market that has done ``aged`` actions already."""
-    made = Market([i for i in LISTINGS if i.symbol in symbols], seed, START_NS, venue)
+    made = Market(listings, seed, START_NS, venue)
     for _ in actions(made, aged):
         pass
     return made
@@ -34,6 +40,11 @@ def market(venue: str, *, seed: int = 7, symbols: Sequence[str] = SYMBOLS[:3], a
 
 def actions(of: Market, n: int) -> Iterator[Action]:
     return islice(of.advance(FOREVER), n)
+
+
+def toggles(channels: Iterable[str]) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Channels to ``Pair.toggle``, each with how many actions then follow."""
+    return st.lists(st.tuples(st.sampled_from(list(channels)), st.integers(0, 30)), max_size=20)
 
 
 def speaker(venue: str, name: str) -> type[Dialect]:
@@ -74,9 +85,11 @@ class Pair:
         self.to_server: list[bytes] = []
         self.said: list[str] = []  #: the channel of each event that the dialect says it told
         self.prints: list[Trade] = []  #: of the market, since the connection
+        self.wanted: set[str] = set()
         self.ns = market.next_ns
 
     def connect(self, *channels: str) -> None:
+        self.wanted |= {*channels}
         self.session.want(map(Channel.parse, channels), self.ns)
         upstream = [state.channel for state in self.session.channels.values() if not state.derived]
         url = urlsplit(self.adapter.endpoint(self.adapter.ws_url, upstream))
@@ -87,12 +100,18 @@ class Pair:
         self.send(greeting)
 
     def want(self, *channels: str) -> None:
+        self.wanted |= {*channels}
         self.session.want(map(Channel.parse, channels), self.ns)
         self.send([])
 
     def drop(self, *channels: str) -> None:
+        self.wanted -= {*channels}
         self.session.drop(map(Channel.parse, channels), self.ns)
         self.send([])
+
+    def toggle(self, channel: str) -> None:
+        """Want ``channel``, or drop it if it is wanted."""
+        (self.drop if channel in self.wanted else self.want)(channel)
 
     def beat(self) -> None:
         self.send(self.dialect.beat(self.ns))
@@ -151,11 +170,21 @@ class Pair:
         assert book is not None
         return levels(book.bids, depth), levels(book.asks, depth)
 
-    def assert_whole(self) -> None:
-        """Nothing was lost, refused or not understood, and what was said to be told was delivered."""
+    def assert_printed(self, symbol: str, unit_ns: int) -> None:
+        """The client had every print of ``symbol`` if it wanted its trades, and none if not."""
+        wanted = f"{self.dialect.venue}:{symbol}/trade" in self.wanted
+        printed = [facts(trade, unit_ns) for trade in self.prints if wanted and trade.symbol == symbol]
+        assert [facts(trade, unit_ns) for trade in self.trades(symbol)] == printed
+
+    def assert_understood(self) -> None:
+        """Nothing was lost, refused or not understood."""
         assert not self.gaps
         assert not self.denied
         assert self.session.undecodable == 0
+
+    def assert_whole(self) -> None:
+        """Nothing was lost, refused or not understood, and what was said to be told was delivered."""
+        self.assert_understood()
         for name, state in self.session.channels.items():
             assert (state.superseded, state.discarded) == (0, 0), name
             assert state.received == state.delivered, name

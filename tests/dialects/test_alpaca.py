@@ -16,13 +16,13 @@ from livetape.core.credentials import Credentials
 from livetape.core.decimals import Level
 from livetape.core.dialect import Call, Hangup, House
 from livetape.core.events import Amendment, Auction, Bar, Luld, News, Quote, Status, Trade
-from livetape.core.stamps import ns_of_stamp
+from livetape.core.stamps import ns_of_stamp, rfc3339
 from livetape.core.times import SECOND
 from livetape.dialects.alpaca import AlpacaDialect
 from livetape.simulator.listings import CRYPTO, OPTIONS, STOCKS
 from livetape.simulator.market import Market
 
-from .pair import START_NS, Pair, actions
+from .pair import START_NS, Pair, actions, market_of
 
 KEY = Credentials("K", "S")
 MINUTE = 60 * SECOND
@@ -34,10 +34,7 @@ BOTH = pytest.mark.parametrize("encoding", ["json", "msgpack"])
 
 def market(*symbols: str, aged: int = 0) -> Market:
     listings = [listing for listing in (*STOCKS, *CRYPTO, *OPTIONS) if listing.symbol in symbols]
-    made = Market(listings, 7, START_NS, "alpaca")
-    for _ in actions(made, aged):
-        pass
-    return made
+    return market_of(listings, "alpaca", aged=aged)
 
 
 def pair(*symbols: str, switches: dict[str, str] | None = None, **options: object) -> Pair:
@@ -89,7 +86,9 @@ class Client:
     def _items(self, pushed: list[Any]) -> list[dict[str, Any]]:
         assert all(each.binary is self.packs for each in pushed)
         decode: Callable[[bytes], Any] = msgpack.decode if self.packs else json.decode
-        return [item for each in pushed for item in decode(each.frame)]
+        items = [item for each in pushed for item in decode(each.frame)]
+        assert all(next(iter(item)) == "T" for item in items)  # as the vendor's Go client wants it
+        return items
 
 
 # As documented
@@ -766,6 +765,88 @@ def test_bars_of_any_length() -> None:
         assert [row["c"] for row in body["bars"]["AAPL"]] == [float(bar.close_text) for bar in truth]
     quotes = get(of, "/v2/stocks/quotes?symbols=AAPL")[1]["quotes"]["AAPL"]
     assert len(quotes) == 1
+
+
+def told(of: Market, address: str, house: House) -> Any:
+    parts = urlsplit(address)
+    call = Call(parts.path, dict(parse_qsl(parts.query)), HEADERS)
+    answer = AlpacaDialect.answer(of, house, call, of.now_ns)
+    assert answer is not None
+    assert answer.status == 200
+    return json.decode(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("path", "symbol", "native"),
+    [
+        ("/v2/stocks/quotes?symbols=AAPL", "AAPL", "AAPL"),
+        ("/v2/stocks/AAPL/quotes?", "AAPL", ""),
+        ("/v1beta3/crypto/us/quotes?symbols=BTC/USD", "BTC-USD", "BTC/USD"),
+    ],
+)
+def test_quotes_in_pages_are_those_that_were_told(path: str, symbol: str, native: str) -> None:
+    of, house = market("AAPL", "BTC-USD"), House(keys={"K": "S"})
+    bests = []
+    for action in actions(of, 3000):
+        AlpacaDialect.witness(of, house, action)
+        book = of.book(action.symbol)
+        if action.symbol == symbol and book is not None:
+            best = (book.bids.best(), book.asks.best())
+            bests += [(action.ns, *best)] if not bests or bests[-1][1:] != best else []
+    rows, token = [], ""
+    while token is not None:
+        body = told(of, f"{path}&limit=100&start=2026-09-21&page_token={token}", house)
+        page = body["quotes"][native] if native else body["quotes"]
+        assert 0 < len(page) <= 100
+        rows += page
+        token = body["next_page_token"]
+    assert len(rows) > 100
+    kept = bests[-1000:]
+    assert [(ns_of_stamp(row["t"]), row["bp"], row["ap"]) for row in rows] == [
+        (ns, float(bid[0]) if bid else 0, float(ask[0]) if ask else 0) for ns, bid, ask in kept
+    ]
+    half = kept[len(kept) // 2][0] + 999  # an end is read in whole microseconds
+    until = told(of, f"{path}&start=2026-09-21&end={rfc3339(half)}", house)["quotes"]
+    assert len(until[native] if native else until) == len(kept) // 2 + 1
+
+
+def test_one_stock_may_be_named_in_the_path() -> None:
+    of = market("AAPL", aged=2000)
+    for what in ("trades", "quotes", "bars"):
+        many = get(of, f"/v2/stocks/{what}?symbols=AAPL&start=2026-09-21&limit=9")[1]
+        one = get(of, f"/v2/stocks/AAPL/{what}?start=2026-09-21&limit=9")[1]
+        assert one == {"symbol": "AAPL", **many, what: many[what]["AAPL"]}
+        many = get(of, f"/v2/stocks/{what}/latest?symbols=AAPL")[1]
+        one = get(of, f"/v2/stocks/AAPL/{what}/latest")[1]
+        assert one == {"symbol": "AAPL", what[:-1]: many[what]["AAPL"]}
+    assert get(of, "/v2/stocks/ZZZ/trades")[1] == {"symbol": "ZZZ", "trades": [], "next_page_token": None}
+    assert get(of, "/v2/stocks/ZZZ/trades/latest") == (400, {"message": "invalid symbol: ZZZ"})
+
+
+def test_what_codes_mean_is_told() -> None:
+    listed = pair("AAPL", "SPY", "F")
+    said = {tape: (set[str](), set[str](), set[str]()) for tape in "ABC"}
+    listed.connect(
+        *[f"alpaca:{symbol}/{kind}" for symbol in ("AAPL", "SPY", "F") for kind in ("trade", "quote")]
+    )
+    for _ in listed.run(4000):
+        pass
+    for item in [item for frame in listed.to_client for item in json.decode(frame)]:
+        if item["T"] in ("t", "q"):
+            trades, quotes, exchanges = said[item["z"]]
+            (trades if item["T"] == "t" else quotes).update(item["c"])
+            exchanges |= {item[name] for name in ("x", "bx", "ax") if name in item}
+    of = market("AAPL")
+    for tape, (trades, quotes, exchanges) in said.items():
+        assert trades
+        assert trades <= get(of, f"/v2/stocks/meta/conditions/trade?tape={tape}")[1].keys()
+        assert quotes
+        assert quotes <= get(of, f"/v2/stocks/meta/conditions/quote?tape={tape}")[1].keys()
+        assert exchanges <= get(of, "/v2/stocks/meta/exchanges")[1].keys()
+    assert get(of, "/v2/stocks/meta/conditions/trade?tape=C")[1]["I"] == "Odd Lot Trade"
+    assert get(of, "/v2/stocks/meta/conditions/trade") == (400, {"message": "invalid tape"})
+    assert get(of, "/v2/stocks/meta/conditions/bar?tape=A") == (400, {"message": "invalid ticktype"})
+    assert get(of, "/v2/stocks/meta/exchanges", {})[0] == 401
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from livetape.dialects.alpaca_v1 import MINUTE, AlpacaV1Dialect
 from livetape.simulator.listings import CRYPTO, STOCKS
 from livetape.simulator.market import Market
 
-from .pair import START_NS, Pair, actions, facts
+from .pair import START_NS, Pair, actions, facts, market_of, toggles
 
 LISTED = (*STOCKS[:3], STOCKS[5], CRYPTO[0])
 SYMBOLS = ("AAPL", "MSFT", "GOOG", "TSLA")
@@ -29,10 +29,7 @@ UNAUTHORIZED = {"stream": "authorization", "data": {"action": "authenticate", "s
 
 
 def market(seed: int = 7, aged: int = 0) -> Market:
-    made = Market(LISTED, seed, START_NS, "alpaca")
-    for _ in actions(made, aged):
-        pass
-    return made
+    return market_of(LISTED, "alpaca", seed=seed, aged=aged)
 
 
 def client(*names: str, seed: int = 7, **switches: str) -> Pair:
@@ -101,26 +98,15 @@ def test_the_client_knows_what_the_market_knows(seed: int, kinds: set[str], symb
 
 
 @settings(max_examples=25)
-@given(
-    changes=st.lists(
-        st.tuples(st.sampled_from([f"{s}/{k}" for s in SYMBOLS for k in KINDS]), st.integers(0, 30)),
-        max_size=20,
-    )
-)
+@given(changes=toggles(f"alpaca:{s}/{k}" for s in SYMBOLS for k in KINDS))
 def test_channels_may_come_and_go(changes: list[tuple[str, int]]) -> None:
-    pair, wanted = client("AAPL/trade"), {"AAPL/trade"}
-    for name, n in changes:
-        if name in wanted:
-            pair.drop(f"alpaca:{name}")
-        else:
-            pair.want(f"alpaca:{name}")
-        wanted ^= {name}
+    pair = client("AAPL/trade")
+    for channel, n in changes:
+        pair.toggle(channel)
         before = len(pair.data)
         list(pair.run(n))
-        assert {f"{e.symbol}/{e.kind}" for e in pair.data[before:]} <= wanted
-    assert not pair.gaps
-    assert not pair.denied
-    assert pair.session.undecodable == 0
+        assert {event.channel for event in pair.data[before:]} <= pair.wanted
+    pair.assert_understood()
 
 
 def test_bars_come_right_after_the_minute_and_are_those_of_the_market() -> None:

@@ -18,7 +18,7 @@ from livetape.dialects.finnhub import FinnhubDialect
 from livetape.simulator.listings import CRYPTO, FOREX, INDICES, STOCKS
 from livetape.simulator.market import Market
 
-from .pair import START_NS, Pair, actions, facts
+from .pair import START_NS, Pair, facts, market_of
 
 LISTED = (*STOCKS[:3], *CRYPTO[8:10], *FOREX[:2], INDICES[0])
 SYMBOLS = ("AAPL", "MSFT", "GOOG", "BTC-USDT", "ETH-USDT", "EUR-USD", "GBP-USD")
@@ -26,10 +26,7 @@ KEY = Credentials("K")
 
 
 def market(seed: int = 7, aged: int = 0) -> Market:
-    made = Market(LISTED, seed, START_NS, "finnhub")
-    for _ in actions(made, aged):
-        pass
-    return made
+    return market_of(LISTED, "finnhub", seed=seed, aged=aged)
 
 
 def client(*names: str, **switches: str) -> Pair:
@@ -129,15 +126,12 @@ def test_a_price_without_volume_does_not_count_as_volume() -> None:
 @given(changes=st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 60)), max_size=20))
 def test_symbols_may_come_and_go(changes: list[tuple[str, int]]) -> None:
     pair = client("AAPL/trade")
-    wanted, expected = {"AAPL"}, Counter[str]()
+    expected = Counter[str]()
     for symbol, n in changes:
-        if symbol in wanted:
-            pair.drop(f"finnhub:{symbol}/trade")
-        else:
-            pair.want(f"finnhub:{symbol}/trade")
-        wanted ^= {symbol}
+        pair.toggle(f"finnhub:{symbol}/trade")
         for action in pair.run(n):
-            expected[action.symbol] += len(action.trades) if action.symbol in wanted else 0
+            wanted = f"finnhub:{action.symbol}/trade" in pair.wanted
+            expected[action.symbol] += len(action.trades) if wanted else 0
         pair.beat()
     assert Counter({s: len(pair.trades(s)) for s in SYMBOLS}) == expected
     assert not pair.denied
@@ -484,6 +478,83 @@ def test_what_is_not_for_the_key_is_refused(call: Call, status: int, message: st
     answer = FinnhubDialect.answer(QUIET, House({"plan": "free"}, {"K": ""}), call, START_NS)
     assert answer is not None
     assert (answer.status, json.decode(answer.body)) == (status, {"error": message})
+
+
+# Candles
+
+GRANTED = House({"candles": "granted", "rate": "1000"})
+WEEK = 7 * 86_400
+RESOLUTIONS = {"1": 60, "5": 300, "15": 900, "30": 1800, "60": 3600, "D": 86_400, "W": WEEK}
+
+
+def candles(asset: str, house: House = GRANTED, **query: str | int) -> Any:
+    answer = get(f"/api/v1/{asset}/candle", {name: str(value) for name, value in query.items()}, house=house)
+    assert answer.status == 200
+    return json.decode(answer.body)
+
+
+@pytest.mark.parametrize("asset", ["stock", "forex", "crypto"])
+def test_candles_are_refused_unless_the_key_may_have_them(asset: str) -> None:
+    symbol = {"stock": "AAPL", "forex": "OANDA:EUR_USD", "crypto": "BINANCE:BTCUSDT"}[asset]
+    query = {"symbol": symbol, "resolution": "60", "from": "0", "to": str(QUIET.now_ns // SECOND)}
+    assert get(f"/api/v1/{asset}/candle", query, house=House({"rate": "1000"})).status == 403
+    assert candles(asset, **query)["s"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("asset", "native", "symbol"),
+    [
+        ("stock", "AAPL", "AAPL"),
+        ("forex", "OANDA:EUR_USD", "EUR-USD"),
+        ("crypto", "BINANCE:BTCUSDT", "BTC-USDT"),
+    ],
+)
+def test_candles_are_the_bars_of_the_market(asset: str, native: str, symbol: str) -> None:
+    to = QUIET.now_ns // SECOND
+    for resolution, s in RESOLUTIONS.items():
+        found = candles(asset, symbol=native, resolution=resolution, **{"from": to - WEEK, "to": to})
+        bars = QUIET.bars(symbol, s * SECOND, (to - WEEK) * SECOND, (to + 1) * SECOND)
+        assert bars
+        assert found == {
+            "s": "ok",
+            "t": [bar.start_ns // SECOND for bar in bars],
+            "o": [float(bar.open_text) for bar in bars],
+            "h": [float(bar.high_text) for bar in bars],
+            "l": [float(bar.low_text) for bar in bars],
+            "c": [float(bar.close_text) for bar in bars],
+            "v": [bar.trades if asset == "forex" else float(bar.volume_text) for bar in bars],
+        }
+
+
+def test_a_candle_of_a_month_is_made_of_its_days() -> None:
+    to = QUIET.now_ns // SECOND
+    days = candles("crypto", symbol="BINANCE:BTCUSDT", resolution="D", **{"from": 0, "to": to})
+    months = candles("crypto", symbol="BINANCE:BTCUSDT", resolution="M", **{"from": 0, "to": to})
+    assert months["t"] == [1_788_220_800]  # 2026-09-01, the days are of its third week
+    [opened, high, low, close] = ([*months[name]] for name in "ohlc")
+    assert (opened, close) == ([days["o"][0]], [days["c"][-1]])
+    assert (high, low) == ([max(days["h"])], [min(days["l"])])
+    assert months["v"] == [pytest.approx(sum(days["v"]))]
+    assert candles("crypto", symbol="BINANCE:BTCUSDT", resolution="M", **{"from": to, "to": to}) == NO_DATA
+
+
+NO_DATA = {"s": "no_data"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"symbol": "NOSUCH", "resolution": "D", "from": "0", "to": "1790000000"},
+        {"symbol": "BINANCE:BTCUSDT", "resolution": "D", "from": "0", "to": "1790000000"},
+        {"symbol": "AAPL", "resolution": "7", "from": "0", "to": "1790000000"},
+        {"symbol": "AAPL", "resolution": "D", "from": "then", "to": "1790000000"},
+        {"symbol": "AAPL", "resolution": "D", "from": "0"},
+        {"symbol": "AAPL", "resolution": "D", "from": "1790000000", "to": "1"},
+    ],
+)
+def test_where_there_are_no_candles_it_says_so(query: dict[str, str]) -> None:
+    assert candles("stock", **query) == NO_DATA
 
 
 @pytest.mark.parametrize("path", ["/", "/quote", "/api/v1", "/api/v2/quote"])

@@ -14,10 +14,11 @@ from msgspec import json
 from livetape.adapters import find
 from livetape.adapters.gemini import L2, Beat, Gemini, Print, Request, Subscription
 from livetape.core.dialect import Answer, Call, House
-from livetape.core.events import Auction, Bar, Trade, Trust, Why
+from livetape.core.events import Auction, Bar, Mark, Trade, Trust, Why
 from livetape.core.instruments import interval_ns
 from livetape.core.times import MILLISECOND, SECOND
 from livetape.dialects.gemini import GeminiDialect
+from livetape.simulator.listings import LISTINGS, PERPETUALS
 from livetape.simulator.market import Market
 
 from ..recorded.recordings import cryptofeed
@@ -292,6 +293,109 @@ def test_after_unsubscribing_candles_cease() -> None:
     assert {json.decode(frame)["type"] for frame in pair.to_client[before:]} == {"candles_5m_updates"}
 
 
+# Marks of perpetuals
+
+MARKS = tuple(f"gemini:{listing.symbol}/mark" for listing in PERPETUALS)
+
+
+def perpetuals() -> Market:
+    return Market((*LISTINGS[:2], *PERPETUALS), 7, START_NS, "gemini")
+
+
+def by_stream(mark: Mark) -> list[Mark]:
+    """What a client is told of a mark: once with the index, once with the funding rate if there is one."""
+    told = [Mark(mark.channel, mark.venue_ns, mark.mark_text, mark.index_text)]
+    if mark.funding_text is not None:
+        told.append(Mark(mark.channel, mark.venue_ns, mark.mark_text, None, mark.funding_text))
+    return told
+
+
+def numbers_of(mark: Mark) -> tuple[object, ...]:
+    return mark.channel, mark.venue_ns, mark.mark_text, mark.index_text, mark.funding_text
+
+
+def test_every_mark_that_was_told_is_received_with_its_numbers() -> None:
+    pair = Pair(perpetuals(), GeminiDialect)
+    present = [mark for listing in PERPETUALS if (mark := pair.market.mark(listing.symbol))]
+    pair.connect(*MARKS)
+    later = [action.mark for action in pair.run(9_000) if action.mark]
+    told = [each for mark in (*present, *later) for each in by_stream(mark)]
+    received = [event for event in pair.events if isinstance(event, Mark)]
+    assert [numbers_of(mark) for mark in received] == [numbers_of(mark) for mark in told]
+    for name in MARKS:
+        rates = [mark.funding_text for mark in received if mark.channel == name and mark.funding_text]
+        assert len(rates) > 2
+        assert sum(mark.channel == name for mark in received) > 100
+    pair.assert_whole()
+
+
+@pytest.mark.parametrize("name", ["mark_price", "funding_amount"])
+def test_a_stream_of_marks_begins_at_once_and_ends_when_it_is_not_wanted_any_more(name: str) -> None:
+    source = perpetuals()
+    dialect = GeminiDialect(source)
+
+    def told(verb: str) -> list[bytes]:
+        said = dialect.receive(subscribe("BTCGUSDPERP", name=name, verb=verb), source.now_ns)
+        until = source.now_ns + 70 * SECOND
+        said += [pushed for action in source.advance(until) for pushed in dialect.push(action, {})]
+        assert {pushed.channels for pushed in said} <= {MARKS[:1]}
+        return [pushed.frame for pushed in said]
+
+    frames = told("subscribe")
+    assert {(said["type"], said["symbol"]) for said in map(json.decode, frames)} == {
+        (f"{name}_updates", "BTCGUSDPERP")
+    }
+    assert len(frames) > (50 if name == "mark_price" else 1)
+    assert told("unsubscribe") == []
+
+
+def test_marks_look_as_the_venues() -> None:
+    pair = Pair(perpetuals(), GeminiDialect)
+    pair.connect(MARKS[0])
+    for ours, theirs in zip(
+        pair.to_client,
+        (
+            b'{"changes":[{"mark_price":"77233.302","spot_index":"77188.41867","timestamp":1789456071687541147'
+            b'}],"symbol":"BTCGUSDPERP","type":"mark_price_updates"}',
+            b'{"changes":[{"funding_amount":"9.25568","funding_date_time":1789459200000000000'
+            b',"funding_interval_in_minutes":60,"funding_rate":"0.011","is_realized":false'
+            b',"mark_price":"77260.531","timestamp":1789456071687573598}],"symbol":"BTCGUSDPERP"'
+            b',"type":"funding_amount_updates"}',
+        ),
+        strict=True,
+    ):
+        said, known = json.decode(ours), json.decode(theirs)
+        assert said | {"changes": 0} == known | {"changes": 0}
+        [change], [captured] = said["changes"], known["changes"]
+        assert {key: type(value) for key, value in change.items()} == {
+            key: type(value) for key, value in captured.items()
+        }
+
+
+def test_funding_is_the_rates_share_of_the_mark_and_is_due_at_the_next_full_hour() -> None:
+    pair = Pair(perpetuals(), GeminiDialect)
+    pair.connect(*MARKS)
+    list(pair.run(9_000))
+    fundings = [said for frame in pair.to_client if "funding" in (said := json.decode(frame))["type"]]
+    hour = 3_600 * SECOND
+    for [change] in (said["changes"] for said in fundings):
+        amount = Decimal(change["mark_price"]) * Decimal(change["funding_rate"]) / 100
+        assert change["funding_amount"] == f"{amount:.5f}"
+        assert 0 < change["funding_date_time"] - change["timestamp"] <= hour
+        assert change["funding_date_time"] % hour == 0
+
+
+def test_a_perpetual_is_traded_as_everything_is() -> None:
+    pair = Pair(perpetuals(), GeminiDialect)
+    pair.connect("gemini:BTCGUSDPERP/book", "gemini:BTCGUSDPERP/trade")
+    for action in pair.run(3_000):
+        if action.symbol == "BTCGUSDPERP":
+            assert pair.book("BTCGUSDPERP") == pair.truth("BTCGUSDPERP")
+    printed = [facts(trade, MILLISECOND) for trade in pair.prints if trade.symbol == "BTCGUSDPERP"]
+    assert [facts(trade, MILLISECOND) for trade in pair.trades("BTCGUSDPERP")] == printed != []
+    pair.assert_whole()
+
+
 # Auctions
 
 
@@ -390,6 +494,29 @@ def test_the_details_of_a_symbol_name_its_steps() -> None:
     }
 
 
+def test_perpetuals_are_among_the_symbols_and_their_details_say_what_they_are() -> None:
+    source = perpetuals()
+    answer = get(source, "/v1/symbols")
+    assert json.decode(answer.body)[2:] == ["btcgusdperp", "ethgusdperp"]
+    told = [i.symbol for i in Gemini().parse_symbols("/", answer.body)]
+    assert told == [i.symbol for i in source.instruments()]
+    assert said(source, "/v1/symbols/details/btcgusdperp") == {
+        "symbol": "BTCGUSDPERP",
+        "base_currency": "BTC",
+        "quote_currency": "GUSD",
+        "tick_size": 0.0001,
+        "quote_increment": 0.5,
+        "min_order_size": "0.0001",
+        "status": "open",
+        "wrap_enabled": False,
+        "product_type": "swap",
+        "contract_type": "linear",
+        "contract_price_currency": "GUSD",
+    }
+    volume = said(source, "/v1/pubticker/BTCGUSDPERP")["volume"]
+    assert volume.keys() == {"BTC", "GUSD", "timestamp"}
+
+
 @pytest.mark.parametrize(
     ("query", "bids", "asks"),
     [
@@ -439,13 +566,14 @@ def test_the_trades_since_one_can_be_paged_through() -> None:
     assert seen == known
 
 
+@pytest.mark.parametrize("name", ["timestamp", "since"])
 @pytest.mark.parametrize("unit_ns", [MILLISECOND, SECOND])
-def test_the_trades_since_a_time_begin_with_it(unit_ns: int) -> None:
+def test_the_trades_since_a_time_begin_with_it(unit_ns: int, name: str) -> None:
     source = market("gemini", aged=3_000)
     middle = source.trades("BTC-USD", 40)[0].venue_ns
     assert middle is not None
     since = middle // unit_ns
-    told = said(source, "/v1/trades/btcusd", since=str(since), limit_trades="500")
+    told = said(source, "/v1/trades/btcusd", limit_trades="500", **{name: str(since)})
     known = source.trades_between("BTC-USD", since * unit_ns, source.now_ns + 1)
     assert [trade["tid"] for trade in reversed(told)] == [trade.number for trade in known]
 
@@ -527,7 +655,8 @@ def test_the_price_is_asked_where_the_venue_has_it() -> None:
 
 
 @given(
-    st.text(max_size=20), st.dictionaries(st.sampled_from(["since", "since_tid", "limit_trades"]), st.text())
+    st.text(max_size=20),
+    st.dictionaries(st.sampled_from(["since", "timestamp", "since_tid", "limit_trades"]), st.text()),
 )
 def test_any_path_is_answered(rest: str, query: dict[str, str]) -> None:
     for path in ("/", "/v1/trades/", "/v1/trades/btcusd", "/v2/candles/btcusd/", "/v1/pubticker/"):

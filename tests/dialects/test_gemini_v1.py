@@ -101,8 +101,7 @@ def test_after_every_action_the_client_knows_what_the_market_knows(
             pair.beat()
         if kinds & {"book", "quote"}:
             assert pair.book(symbol) == pair.truth(symbol, 1 if top_only else None)
-    printed = [facts(t, MILLISECOND) for t in pair.prints if t.symbol == symbol and "trade" in kinds]
-    assert [facts(t, MILLISECOND) for t in pair.trades(symbol)] == printed
+    pair.assert_printed(symbol, MILLISECOND)
     assert all(event.trust is Trust.VERIFIED for event in pair.data)
     pair.assert_whole()
 

@@ -1,5 +1,6 @@
 """The roles of Gemini's new API agree, and the server answers as the venue is known to."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from msgspec import json
 
 from livetape.adapters.gemini_v3 import GeminiV3
 from livetape.core.dialect import Call, House
-from livetape.core.events import Quote, Trust, Why
-from livetape.core.times import MILLISECOND
+from livetape.core.events import Mark, Quote, Trust, Why
+from livetape.core.times import MILLISECOND, SECOND
 from livetape.dialects.gemini_v3 import GeminiV3Dialect
+from livetape.simulator.listings import LISTINGS, PERPETUALS
 from livetape.simulator.market import Market
 
 from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, facts, market
@@ -165,7 +167,7 @@ def test_one_unknown_symbol_refuses_only_its_own_channels() -> None:
     pair = client("gemini:FOO-BAR/book", *BTC, "gemini:BTC-USD/mark")
     assert {(status.channel, status.why) for status in pair.denied} == {
         ("gemini:FOO-BAR/book", Why.SYMBOL),
-        ("gemini:BTC-USD/mark", Why.SYMBOL),  # there are no perpetuals
+        ("gemini:BTC-USD/mark", Why.SYMBOL),  # it is no perpetual
     }
     list(pair.run(100))
     assert pair.book("BTC-USD") == pair.truth("BTC-USD")
@@ -201,6 +203,71 @@ def test_many_clients_share_one_market() -> None:
                 assert pair.book("BTC-USD") == pair.truth("BTC-USD")
     for pair in pairs:
         pair.assert_whole()
+
+
+# Marks of perpetuals
+
+MARKS = tuple(f"gemini:{listing.symbol}/mark" for listing in PERPETUALS)
+
+
+def perpetuals() -> Market:
+    return Market((*LISTINGS[:2], *PERPETUALS), 7, START_NS, "gemini")
+
+
+def by_stream(mark: Mark) -> list[tuple[object, ...]]:
+    """What a client learns of a mark: its price and when, and once more if there is a funding rate."""
+    told: list[tuple[object, ...]] = [(mark.channel, mark.venue_ns, mark.mark_text, None)]
+    if mark.funding_text is not None:
+        told.append((mark.channel, None, mark.mark_text, mark.funding_text))
+    return told
+
+
+def test_every_mark_that_was_told_is_received_with_its_numbers() -> None:
+    pair = Pair(perpetuals(), GeminiV3Dialect, "v3")
+    pair.connect(*MARKS, "gemini:BTCGUSDPERP/book")
+    told = [each for action in pair.run(9_000) if action.mark for each in by_stream(action.mark)]
+    marks = [event for event in pair.events if isinstance(event, Mark)]
+    received = [(mark.channel, mark.venue_ns, mark.mark_text, mark.funding_text) for mark in marks]
+    assert received == told
+    for name in MARKS:
+        assert sum(mark.channel == name for mark in marks) > 100
+        assert sum(mark.channel == name and mark.funding_text is not None for mark in marks) > 1
+    assert pair.book("BTCGUSDPERP") == pair.truth("BTCGUSDPERP")
+    pair.assert_whole()
+
+
+def test_a_mark_that_is_not_wanted_any_more_is_not_sent() -> None:
+    pair = Pair(perpetuals(), GeminiV3Dialect, "v3")
+    pair.connect(*MARKS)
+    pair.drop(*MARKS)
+    before = len(pair.to_client)
+    list(pair.run(1_000))
+    assert len(pair.to_client) == before
+
+
+def test_marks_look_as_the_venues() -> None:
+    pair = Pair(perpetuals(), GeminiV3Dialect, "v3")
+    pair.connect(*MARKS)
+    marks = [action.mark for action in pair.run(9_000) if action.mark]
+    said = [told for frame in pair.to_client if "e" in (told := json.decode(frame))]
+    captured = (
+        b'{"e":"markPrice","E":1789456746446652397,"s":"btcgusdperp","p":"77303.727","i":"7725880.833"}',
+        b'{"e":"fundingAmount","E":1789459200000000000,"s":"btcgusdperp","T":1789459200000000000,"i":60,'
+        b'"f":"7.90688","r":"0.01000","p":"77302.223","R":false}',
+    )
+    for frame in map(json.decode, captured):
+        shapes = {
+            tuple((key, type(value)) for key, value in told.items())
+            for told in said
+            if told["e"] == frame["e"]
+        }
+        assert shapes == {tuple((key, type(value)) for key, value in frame.items())}
+    for told in (told for told in said if told["e"] == "fundingAmount"):
+        assert told["E"] == told["T"]
+        assert told["T"] % (3_600 * SECOND) == 0
+    moved = {"BTCGUSDPERP": 100, "ETHGUSDPERP": 10}  # what the captured index was multiplied by
+    indices = [Decimal(told["i"]) for told in said if told["e"] == "markPrice"]
+    assert indices == [Decimal(mark.index_text or 0) * moved[mark.symbol] for mark in marks]
 
 
 # What the venue is known to say

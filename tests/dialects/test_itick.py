@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from livetape import dialects
-from livetape.adapters.itick import PERIODS, ITick
+from livetape.adapters.itick import ITick
+from livetape.adapters.itick.wire import PERIODS
 from livetape.core.credentials import Credentials
 from livetape.core.dialect import Call, Hangup, House
 from livetape.core.events import Bar, Status, Summary, Why
@@ -21,7 +22,7 @@ from livetape.simulator.listings import CRYPTO, FOREX, INDICES, OPTIONS, STOCKS,
 from livetape.simulator.market import Market
 
 from ..adapters import test_itick as documented
-from .pair import START_NS, Pair, actions, levels
+from .pair import START_NS, Pair, actions, levels, market_of
 
 KEY = Credentials("k-3")
 EXTRA = (
@@ -42,10 +43,7 @@ PATHS = ["/forex", "/websocket/forex", "/fws", "/sws", "/fws/"]
 
 
 def market(*symbols: str, seed: int = 7, aged: int = 100) -> Market:
-    made = Market([LISTED[symbol] for symbol in symbols], seed, START_NS, "itick")
-    for _ in actions(made, aged):
-        pass
-    return made
+    return market_of([LISTED[symbol] for symbol in symbols], "itick", seed=seed, aged=aged)
 
 
 def speaking(path: str) -> type[ITickDialect]:
@@ -252,22 +250,23 @@ def test_data_have_the_shape_of_the_documentation(api: str, symbol: str, types: 
     assert {each["code"] for each in frames} == {json.decode(frame)["code"]}
 
 
+def data_of_all_types(path: str, symbol: str, native: str) -> list[dict[str, Any]]:
+    dialect = joined(f"/{path}", symbol)
+    asked(dialect, native, "tick,quote,depth,kline@5")
+    sent = [each for action in actions(first_market(dialect), 60) for each in dialect.push(action, {})]
+    return [json.decode(each.frame)["data"] for each in sent]
+
+
 def test_todays_data_name_their_region() -> None:
     for symbol, path, _, native, _ in ASSETS:
-        dialect = joined(f"/{path}", symbol)
-        asked(dialect, native, "tick,quote,depth,kline@5")
-        sent = [each for action in actions(first_market(dialect), 60) for each in dialect.push(action, {})]
-        data = [json.decode(each.frame)["data"] for each in sent]
+        data = data_of_all_types(path, symbol, native)
         assert {f"{each['s']}${each['r']}" for each in data} == {native}
         assert {each["type"] for each in data} == {"tick", "quote", "depth", "kline@5"}
 
 
 def test_older_data_keep_the_region_in_the_symbol() -> None:
     for symbol, _, path, _, native in ASSETS:
-        dialect = joined(f"/{path}", symbol)
-        asked(dialect, native, "tick,quote,depth,kline@5")
-        sent = [each for action in actions(first_market(dialect), 60) for each in dialect.push(action, {})]
-        data = [json.decode(each.frame)["data"] for each in sent]
+        data = data_of_all_types(path, symbol, native)
         assert {each["s"] for each in data} == {native}
         assert not any("r" in each for each in data)
 
@@ -384,6 +383,17 @@ def test_connections_are_counted_by_key_and_asset_class() -> None:
     assert [client.leaving is not None for client in clients] == [False, False, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("policy", "parted"),
+    [("reject_new", [False, False, False, True]), ("kick_old", [True, False, False, False])],
+)
+def test_connections_may_be_counted_by_key_alone(policy: str, parted: list[bool]) -> None:
+    house = House({"policy": policy, "sockets": "2", "scope": "key"})
+    calls = [("/forex", "a"), ("/forex", "b"), ("/fws", "a"), ("/crypto", "a")]
+    clients = [joined(path, "EUR-USD", house=house, key=key) for path, key in calls]
+    assert [client.leaving is not None for client in clients] == parted
+
+
 def test_the_oldest_connections_are_kicked_and_hear_nothing_more() -> None:
     house = House({"policy": "kick_old", "sockets": "2", "close_code": "4009"})
     source = market("EUR-USD")
@@ -482,6 +492,24 @@ def test_the_cap_may_count_streams() -> None:
     assert asked(dialect, "GBPUSD", "tick") == [EXCEEDING]
 
 
+@pytest.mark.parametrize("counts", ["symbols", "streams"])
+@pytest.mark.parametrize(("scope", "last"), [("asset", 1), ("key", 0)])
+def test_the_cap_may_be_that_of_all_connections_of_a_key(counts: str, scope: str, last: int) -> None:
+    house = House({"cap": "3", "counts": counts, "scope": scope})
+    source = market("EUR-USD", "GBP-USD", "BTC-USDT", "ETH-USDT")
+    forex, crypto, other = (
+        joined(path, house=house, source=source, key=key)
+        for path, key in [("/forex", "a"), ("/crypto", "a"), ("/crypto", "b")]
+    )
+    assert asked(forex, "EURUSD,GBPUSD", "tick")[0]["code"] == 1
+    assert asked(crypto, "BTCUSDT", "tick")[0]["code"] == 1
+    assert asked(crypto, "ETHUSDT", "tick")[0]["code"] == last
+    assert asked(forex, "EURUSD", "tick")[0]["code"] == 1  # what it has already
+    assert asked(other, "BTCUSDT,ETHUSDT", "tick")[0]["code"] == 1
+    house.members.remove(forex)  # it has gone
+    assert asked(crypto, "ETHUSDT", "tick")[0]["code"] == 1
+
+
 def test_the_default_cap_is_five_hundred() -> None:
     many = [Listing(f"A{n}", "", "10.00", "0.01", "1", 1, 0.0001, 10, "stock") for n in range(501)]
     dialect = joined("/stock", source=Market(many, 7, START_NS, "itick"))
@@ -529,6 +557,14 @@ def test_a_minute_without_a_heartbeat_ends_the_connection() -> None:
     assert after(joined("/forex", "EUR-USD", house=House({"idle_s": "5", "close_code": "0"})), 6) == Hangup(
         None, "no heartbeat"
     )
+
+
+@pytest.mark.parametrize(("pings", "alive"), [("count", True), ("ignore", False)])
+def test_a_ping_of_the_protocol_is_a_heartbeat_or_not(pings: str, alive: bool) -> None:
+    dialect = joined("/forex", "EUR-USD", house=House({"pings": pings}))
+    dialect.pinged(START_NS + 30 * SECOND)
+    assert (after(dialect, 61) is None) == alive
+    assert after(dialect, 91) == Hangup(1000, "no heartbeat")
 
 
 @pytest.mark.parametrize(

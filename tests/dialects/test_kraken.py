@@ -14,9 +14,10 @@ from livetape.adapters.kraken import DEPTHS, BookFrame, Kraken
 from livetape.core.dialect import Call, House
 from livetape.core.events import Quote, Trust
 from livetape.dialects.kraken import KrakenDialect
+from livetape.simulator.market import Market
 
 from ..recorded.recordings import crossbook
-from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, facts, market
+from .pair import START_NS, SYMBOLS, LoseFirst, Pair, actions, market, toggles
 
 MICROSECOND = 1_000
 KINDS = ("trade", "book", "quote")
@@ -59,8 +60,7 @@ def test_after_every_action_the_client_knows_what_the_market_knows(
             ours = [(quote.bid_text, quote.bid_size_text)], [(quote.ask_text, quote.ask_size_text)]
             assert ours == pair.truth(action.symbol, 1)
     for symbol in symbols:
-        printed = [facts(t, MICROSECOND) for t in pair.prints if t.symbol == symbol and "trade" in kinds]
-        assert [facts(t, MICROSECOND) for t in pair.trades(symbol)] == printed
+        pair.assert_printed(symbol, MICROSECOND)
     for event in pair.data:
         assert event.trust == (Trust.LIVE if event.kind == "quote" else Trust.VERIFIED)
         assert event.venue_ns is None or event.venue_ns <= event.recv_ns < event.venue_ns + MICROSECOND
@@ -68,30 +68,16 @@ def test_after_every_action_the_client_knows_what_the_market_knows(
 
 
 @settings(max_examples=25)
-@given(
-    changes=st.lists(
-        st.tuples(
-            st.sampled_from([f"kraken:{s}/{k}" for s in SYMBOLS[:3] for k in KINDS]), st.integers(0, 30)
-        ),
-        max_size=20,
-    )
-)
+@given(changes=toggles(f"kraken:{s}/{k}" for s in SYMBOLS[:3] for k in KINDS))
 def test_channels_may_come_and_go(changes: list[tuple[str, int]]) -> None:
-    wanted: set[str] = {"kraken:BTC-USD/book"}
     pair = client("kraken:BTC-USD/book", depth=25)
     for channel, n in changes:
-        if channel in wanted:
-            pair.drop(channel)
-        else:
-            pair.want(channel)
-        wanted ^= {channel}
-        assert set(pair.session.channels) == wanted
+        pair.toggle(channel)
+        assert set(pair.session.channels) == pair.wanted
         for action in pair.run(n):
-            if f"kraken:{action.symbol}/book" in wanted:
+            if f"kraken:{action.symbol}/book" in pair.wanted:
                 assert pair.book(action.symbol) == pair.truth(action.symbol, 25)
-    assert not pair.gaps
-    assert not pair.denied
-    assert pair.session.undecodable == 0
+    pair.assert_understood()
     assert Counter(pair.said) == Counter(event.channel for event in pair.data)
 
 
@@ -399,6 +385,41 @@ def test_the_ticker_is_the_market_of_the_day() -> None:
         assert (told[side][0], told[side][2]) == best
     assert (told["c"][0], told["v"][0], told["o"]) == (day.last, day.volume, day.open)
     assert (told["l"][0], told["h"][0]) == (day.low, day.high)
+
+
+def past(source: Market, what: str, **query: str) -> dict[str, Any]:
+    call = Call(f"/0/public/{what}", {"pair": "XBTUSD", **query})
+    answer = KrakenDialect.answer(source, House(), call, source.now_ns)
+    assert answer is not None
+    said: dict[str, Any] = json.decode(answer.body)
+    return said
+
+
+@pytest.mark.parametrize("count", ["1", "7", "1000", "9999"])
+def test_all_trades_can_be_paged_through(count: str) -> None:
+    source, seen, since = market("kraken", aged=900), list[int](), str(START_NS - 1)
+    while rows := (result := past(source, "Trades", since=since, count=count)["result"])["XBTUSD"]:
+        seen += [number for *_, number in rows]
+        since = result["last"]
+    assert seen == [trade.number for trade in source.trades("BTC-USD", 1000)]
+    assert len(seen) > 50
+
+
+def test_without_a_time_the_last_trades_are_told() -> None:
+    source = market("kraken", aged=900)
+    rows = past(source, "Trades", count="5")["result"]["XBTUSD"]
+    assert [number for *_, number in rows] == [trade.number for trade in source.trades("BTC-USD", 5)]
+
+
+@pytest.mark.parametrize("interval", ["0", "2", "99999999999999999999"])
+def test_no_bars_are_of_any_other_length(interval: str) -> None:
+    assert past(market("kraken"), "OHLC", interval=interval) == {"error": ["EGeneral:Invalid arguments"]}
+
+
+@given(query=st.dictionaries(st.sampled_from(["since", "count", "interval"]), st.text("0123456789-x")))
+@pytest.mark.parametrize("what", ["Trades", "OHLC"])
+def test_no_question_about_the_past_is_too_much(what: str, query: dict[str, str]) -> None:
+    assert set(past(QUIET, what, **query)) <= {"error", "result"}
 
 
 def test_rest_has_nothing_else() -> None:

@@ -5,6 +5,8 @@ Where the main thread sleeps between its steps, that is shortened from outside: 
 
 import re
 from ast import literal_eval
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,23 @@ from msgspec import json
 from .articles import cut
 from .environments import ALPACA_LEGACY
 from .running import Program, running, simulated
-from .tap import tapped
+from .tap import Tap, tapped
 from .truth import is_now
 
 ENTITY = re.compile(r"^(quote|trade|bars) (?:Quote|Trade|Agg)\((\{.*?\})\)$", re.MULTILINE | re.DOTALL)
-HURRIED = "clients/hurried.py"
 GOOG = "alpacadatav1/Q.GOOG"
+
+
+@asynccontextmanager
+async def hurried(name: str, directory: Path, *options: str) -> AsyncIterator[tuple[Program, Tap]]:
+    """The program of that name with its sleeps shortened, on a tap, against ``simulate alpaca``."""
+    path = cut(name, directory)
+    async with (
+        simulated("alpaca", *options) as url,
+        tapped(url) as tap,
+        running(ALPACA_LEGACY, "clients/hurried.py", path, cwd=directory, alpaca=tap.url) as program,
+    ):
+        yield program, tap
 
 
 def printed(program: Program, what: str) -> list[dict[str, Any]]:
@@ -54,12 +67,7 @@ async def test_the_basic_example_prints_quotes(tmp_path: Path) -> None:
 
 
 async def test_the_reconnecting_client_goes_on_after_drops(tmp_path: Path) -> None:
-    client = cut("alpaca_reconnect", tmp_path)
-    async with (
-        simulated("alpaca") as url,
-        tapped(url) as tap,
-        running(ALPACA_LEGACY, HURRIED, client, cwd=tmp_path, alpaca=tap.url) as program,
-    ):
+    async with hurried("alpaca_reconnect", tmp_path) as (program, tap):
         for _ in range(3):
             heard = len(printed(program, "quote"))
             await program.until(lambda: len(printed(program, "quote")) >= heard + 5)  # noqa: B023
@@ -71,12 +79,7 @@ async def test_the_reconnecting_client_goes_on_after_drops(tmp_path: Path) -> No
 
 
 async def test_the_client_that_pauses_resumes(tmp_path: Path) -> None:
-    client = cut("alpaca_pause", tmp_path)
-    async with (
-        simulated("alpaca", "--rate", "5") as url,
-        tapped(url) as tap,
-        running(ALPACA_LEGACY, HURRIED, client, cwd=tmp_path, alpaca=tap.url) as program,
-    ):
+    async with hurried("alpaca_pause", tmp_path, "--rate", "5") as (program, tap):
         await program.until(lambda: tap.connections >= 2)
         # The thread of the first connection has died of being stopped; nobody reads what that one still gets.
         assert [line for line in program.errors if "CancelledError" in line] != []
@@ -89,12 +92,7 @@ async def test_the_client_that_pauses_resumes(tmp_path: Path) -> None:
 
 async def test_the_subscription_is_changed_without_reconnecting(tmp_path: Path) -> None:
     """Bars come once a minute, so this takes up to a minute and some seconds."""
-    client = cut("alpaca_subscriptions", tmp_path)
-    async with (
-        simulated("alpaca") as url,
-        tapped(url) as tap,
-        running(ALPACA_LEGACY, HURRIED, client, cwd=tmp_path, alpaca=tap.url) as program,
-    ):
+    async with hurried("alpaca_subscriptions", tmp_path) as (program, tap):
         kinds = ("quote", "trade", "bars")
         await program.until(lambda: all(printed(program, kind) for kind in kinds), within_s=90)
     assert tap.connections == 1

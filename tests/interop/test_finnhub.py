@@ -27,6 +27,31 @@ async def test_finnhub_python_is_answered(tmp_path: Path) -> None:
     assert round(quote["c"] - quote["pc"], 2) == round(quote["d"], 2)
 
 
+CANDLES = {"AAPL", "OANDA:EUR_USD", "BINANCE:BTCUSDT"}
+
+
+async def test_candles_are_for_keys_that_may_have_them(tmp_path: Path) -> None:
+    for fault, granted in (("candles=refused", False), ("candles=granted", True)):
+        async with (
+            simulated("finnhub", "--fault", fault) as url,
+            running(FINNHUB, "clients/finnhub_candles.py", cwd=tmp_path, finnhub=url) as program,
+        ):
+            await program.ended()
+        [line] = program.lines
+        answers = json.decode(line)
+        assert answers.keys() == CANDLES
+        for found in answers.values():
+            if not granted:
+                assert found == {"status": 403, "message": "You don't have access to this resource."}
+                continue
+            assert found["s"] == "ok"
+            assert len({len(found[name]) for name in "ohlcvt"}) == 1
+            assert found["t"] == sorted(set(found["t"]))
+            assert all(at % 3600 == 0 for at in found["t"])
+            for low, first, last, high in zip(found["l"], found["o"], found["c"], found["h"], strict=True):
+                assert 0 < low <= min(first, last) <= max(first, last) <= high
+
+
 async def test_trades_of_every_kind_come_over_the_socket(tmp_path: Path) -> None:
     symbols = {"AAPL", "BINANCE:BTCUSDT", "OANDA:EUR_USD"}
     async with (

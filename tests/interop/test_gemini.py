@@ -15,36 +15,31 @@ from .truth import is_now
 CLIENTS = ("with_websocket_client.py", "with_websockets.py")
 
 
-async def test_the_articles_echo_program(tmp_path: Path) -> None:
-    echo = cut("gemini_echo", tmp_path)
+async def ended(name: str, venue: str, directory: Path) -> Program:
+    """The article's program of that name, which has come to its end by itself against ``venue``."""
+    path = cut(name, directory)
     async with (
-        simulated("echo") as url,
-        running(ARTICLE, echo, cwd=tmp_path, echo=url) as program,
+        simulated(venue) as url,
+        running(ARTICLE, path, cwd=directory, **{venue: url}) as program,
     ):
         await program.ended()
+    return program
+
+
+async def test_the_articles_echo_program(tmp_path: Path) -> None:
+    program = await ended("gemini_echo", "echo", tmp_path)
     said = "\n".join(program.lines)  # two threads print, and may do so on one line
     assert sorted(re.findall(r"Sent:\s+([0-4])", said)) == [str(n) for n in range(5)]
     assert sorted(re.findall(r"Received: ([0-4])\b", said)) == [str(n) for n in range(5)]
 
 
 async def test_the_articles_rest_timer(tmp_path: Path) -> None:
-    timer = cut("gemini_rest_timer", tmp_path)
-    async with (
-        simulated("gemini") as url,
-        running(ARTICLE, timer, cwd=tmp_path, gemini=url) as program,
-    ):
-        await program.ended()
-    [line] = program.lines
+    [line] = (await ended("gemini_rest_timer", "gemini", tmp_path)).lines
     assert re.fullmatch(r"Latency is \d+\.\d+ ms", line)
 
 
 async def test_the_articles_five_message_client(tmp_path: Path) -> None:
-    client = cut("gemini_five_messages", tmp_path)
-    async with (
-        simulated("gemini") as url,
-        running(ARTICLE, client, cwd=tmp_path, gemini=url) as program,
-    ):
-        await program.ended()
+    program = await ended("gemini_five_messages", "gemini", tmp_path)
     frames = [json.decode(line.removeprefix("Received: ")) for line in program.lines]
     assert len(frames) >= 5
     assert [frame["socket_sequence"] for frame in frames] == list(range(len(frames)))

@@ -56,6 +56,20 @@ async def test_keys_are_made_up_where_there_are_none(monkeypatch: pytest.MonkeyP
     assert asked == {"APCA_API_KEY_ID": "K", "APCA_API_SECRET_KEY": "'a $b'", "FINNHUB_API_KEY": "K"}
 
 
+async def test_a_deep_book_begins_as_the_real_one_with_thousands_of_levels() -> None:
+    vendor = await start("simulate", "gemini", "--port", "0", "--depth", "20")
+    assert vendor.stdout is not None
+    url = (await vendor.stdout.readline()).decode().strip().partition("=")[2]
+    async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/marketdata/btcusd") as ws:
+        first, second = await ws.receive_json(), await ws.receive_json()
+    vendor.terminate()
+    assert (await finish(vendor))[2] == 0
+    assert (first["socket_sequence"], second["socket_sequence"]) == (0, 1)
+    assert len(first["events"]) >= 3_000
+    assert {event["reason"] for event in first["events"]} == {"initial"}
+    assert len({(event["side"], event["price"]) for event in first["events"]}) == len(first["events"])
+
+
 async def test_faults_are_those_of_all_venues_and_keys_are_checked() -> None:
     arguments = ("--fault", "cap=1", "--fault", "drop:after=5s", "--key", "K")
     vendors = await start("simulate", "finnhub", "kraken", "--port", "0", *arguments)

@@ -7,16 +7,20 @@ from contextlib import AsyncExitStack
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
+from pkgutil import iter_modules
 
 import aiohttp
 import pytest
 from msgspec import json
 
 from livetape import clock, dialects
+from livetape.adapters import find
 from livetape.cli.simulate import make_vendor, switches
 from livetape.core.dialect import Pushed
-from livetape.core.errors import ConfigError
+from livetape.core.errors import ConfigError, ConnectError
+from livetape.core.events import Denied, Why
 from livetape.core.times import SECOND
+from livetape.feeds.rest import Rest
 from livetape.simulator.faults import (
     ALTERED,
     DOUBLED,
@@ -41,6 +45,7 @@ from livetape.simulator.faults import (
 from livetape.simulator.server import Entry, Vendor
 
 from ..docs.markdown import DOCS, names
+from ..live import live
 
 KNOWN = {"cap": ("50", "N"), "plan": ("premium", "free")}
 
@@ -56,6 +61,7 @@ KNOWN = {"cap": ("50", "N"), "plan": ("premium", "free")}
         ("drop:after=250ms,every=1m", Drop(0.25, 60.0)),
         ("refuse:for=2,after=5s", Refuse(5.0, lasts=2.0)),
         ("mute:after=5s", Mute(5.0, lasts=0.0)),
+        ("mute:pongs=1", Mute(pongs=1)),
         ("http429:for=10s,retry=3", TooMany(lasts=10.0, retry=3.0)),
         ("gap:every=7", Gap(7)),
         ("dup=7", Dup(7)),
@@ -233,6 +239,19 @@ def test_a_mute_pipe_keeps_what_it_has() -> None:
     assert (pipe.empty(), pipe.size, pipe.take(4.0)) == (b"two", 0, b"")
 
 
+def test_past_a_mute_pipe_nothing_is_sent_while_a_frame_is_half_out() -> None:
+    pipe = Pipe(per_s=100)
+    assert not pipe.mute(0.0)
+    pipe.put(bytes(10), 1.0)
+    assert pipe.take(1.05) == bytes(5)
+    pipe.muted_until_s = 2.0
+    assert not pipe.mute(1.1)
+    assert pipe.take(2.05) == bytes(5)
+    pipe.muted_until_s = 3.0
+    assert pipe.mute(2.1)
+    assert not pipe.mute(3.0)
+
+
 # On the wire
 
 
@@ -312,6 +331,56 @@ async def test_a_busy_vendor_says_when_to_come_back(fault: str, status: int) -> 
         assert await (await wire.dial()).receive_str()
 
 
+#: What the vendors say in the body of a 429 and of a 503.
+BUSY = {
+    "alpaca": (b'{"message":"too many requests."}', b'{"message":"Service Unavailable"}'),
+    "finnhub": (
+        b'{"error":"API limit reached. Please try again later. Remaining Limit: 0"}',
+        b'{"error":"Service Unavailable"}',
+    ),
+    "gemini": (
+        b'{"result":"error","reason":"RateLimit","message":"Requests were made too frequently"}',
+        b'{"result":"error","reason":"Maintenance","message":"The system is down for maintenance"}',
+    ),
+    "itick": (b'{"code":"E003","msg":"exceeding the maximum subscription limit","data":null}', b""),
+    "kraken": (b'{"error":["EGeneral:Too many requests"]}', b'{"error":["EService:Unavailable"]}'),
+}
+#: What our clients make of it, where the bodies of refusals mean something to them.
+REFUSALS = {
+    ("gemini", "v1"): (
+        Denied("RateLimit Requests were made too frequently"),
+        Denied("Maintenance The system is down for maintenance"),
+    ),
+    ("itick", ""): (Denied("E003 exceeding the maximum subscription limit", why=Why.LIMIT), None),
+    ("itick", "v1"): (Denied("E003 exceeding the maximum subscription limit", why=Why.LIMIT), None),
+}
+APIS = sorted(name.partition("_v")[::2] for _, name, _ in iter_modules(dialects.__path__))
+
+
+@pytest.mark.parametrize("n", [0, 1], ids=["http429", "http503"])
+@pytest.mark.parametrize(("venue", "version"), APIS)
+async def test_a_busy_vendor_answers_in_its_own_words_and_its_client_waits_and_comes_in(
+    venue: str, version: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, status, body = version and f"v{version}", (429, 503)[n], BUSY[venue][n]
+    adapter = find(venue, api)()
+    for name in adapter.key_names:
+        monkeypatch.setenv(name, "simulated")
+    assert adapter.refusal(body) == REFUSALS.get((venue, api), (None, None))[n]
+    source, rest = f"{venue}:{adapter.sample}/trade", Rest()
+    vendor = make_vendor(venue, 7, 8.0, faults=[f"http{status}:for=1s,retry=1s"])
+    async with vendor.serving(), live([source], venue, vendor.ws_url, api=api) as tape:
+        with pytest.raises(ConnectError) as busy:
+            await rest.get(venue, vendor.ws_url.replace("ws", "http", 1) + "/anything")
+        await rest.close()
+        assert busy.value.retry_after_s == 1
+        assert busy.value.cause == f"HTTP {status} {body.decode()}"
+        await tape.until(lambda: bool(tape.lines[0].last_error))
+        said = f"HTTP {status}: {body.decode()}" if body else f"HTTP {status}"
+        assert tape.lines[0].last_error.endswith(said)
+        await tape.until(lambda: bool(tape.trades))
+
+
 async def test_a_mute_vendor_does_not_even_pong_and_listens_to_others() -> None:
     async with Wire("mute:after=200ms") as wire:
         ws = await wire.dial()
@@ -327,6 +396,41 @@ async def test_a_mute_vendor_does_not_even_pong_and_listens_to_others() -> None:
             await ws.receive(timeout=0.5)
         assert await (await wire.dial()).receive_str()
         assert len(wire.vendor.clients) == 2
+
+
+async def test_a_mute_vendor_may_pong_and_says_nothing_else() -> None:
+    async with Wire("mute:after=200ms,pongs=1") as wire:
+        ws = await wire.dial()
+        await asyncio.sleep(0.4)
+        while True:
+            try:
+                await ws.receive(timeout=0.2)
+            except TimeoutError:
+                break
+        for payload in (b"one", b"two"):
+            await ws.ping(payload)
+            await ws.send_json({"method": "ping"})
+            message = await ws.receive(timeout=5)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, payload)
+        with pytest.raises(TimeoutError):
+            await ws.receive(timeout=0.5)
+
+
+async def test_a_feed_notices_that_it_is_told_nothing_though_pongs_come() -> None:
+    source = "kraken:BTC-USD/book"
+    vendor = make_vendor("kraken", 7, 8.0, faults=["mute:after=1s,pongs=1"])
+    async with (
+        vendor.serving(),
+        live([source], "kraken", vendor.ws_url, options={"silence_s": 2.0}) as tape,
+    ):
+        await tape.until(lambda: any(client.pipe.mute(0.0) for client in vendor.clients))
+        assert tape.books
+        [line] = tape.lines
+        assert len(await line.round_trips(3)) == 3
+        await tape.until(lambda: len(tape.gaps) == 2)
+        assert "silent" in tape.gaps[0].cause
+        assert tape.states(source)[-3:] == ["stale", "resyncing", "verified"]
+        assert line.dials == 2
 
 
 async def test_what_was_held_back_comes_in_order() -> None:

@@ -10,12 +10,23 @@ from hypothesis import strategies as st
 
 from livetape.core.instruments import unified
 from livetape.core.times import SECOND
-from livetape.simulator.listings import CRYPTO, FOREX, INDICES, LISTINGS, OPTIONS, STOCKS, Grid, Listing
+from livetape.simulator.listings import (
+    CRYPTO,
+    FOREX,
+    INDICES,
+    LISTINGS,
+    OPTIONS,
+    PERPETUALS,
+    STOCKS,
+    Grid,
+    Listing,
+    listed,
+)
 from livetape.simulator.market import Market
 
 START_NS = 1_790_000_000 * SECOND
 TABLES = {"crypto": CRYPTO, "stock": STOCKS, "forex": FOREX, "index": INDICES, "option": OPTIONS}
-ALL = [listing for table in TABLES.values() for listing in table]
+ALL = [*(listing for table in TABLES.values() for listing in table), *PERPETUALS]
 
 
 def test_every_symbol_is_listed_once_under_its_asset_in_the_unified_spelling() -> None:
@@ -23,6 +34,15 @@ def test_every_symbol_is_listed_once_under_its_asset_in_the_unified_spelling() -
     assert all(listing.asset == asset for asset, table in TABLES.items() for listing in table)
     assert all(unified(listing.symbol) == listing.symbol for listing in ALL)
     assert set(LISTINGS) < set(CRYPTO)
+
+
+def test_perpetuals_begin_near_their_spot_which_is_listed_before_them() -> None:
+    symbols = [listing.symbol for listing in listed("gemini")]
+    spots = {listing.symbol: listing for listing in LISTINGS}
+    assert {listing.symbol for listing in listed("gemini") if listing.spot} == {p.symbol for p in PERPETUALS}
+    for perpetual in PERPETUALS:
+        assert symbols.index(perpetual.spot) < symbols.index(perpetual.symbol)
+        assert 0 < Decimal(perpetual.price) / Decimal(spots[perpetual.spot].price) - 1 < Decimal("0.001")
 
 
 def test_start_prices_are_whole_steps_written_with_the_decimals_of_the_step() -> None:

@@ -9,16 +9,19 @@ from itertools import islice, pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from livetape.core.book import Book
 from livetape.core.decimals import Level
 from livetape.core.dialect import Action
+from livetape.core.events import Mark
 from livetape.core.times import SECOND
-from livetape.simulator.listings import FOREX, LISTINGS, STOCKS, Listing
-from livetape.simulator.market import HISTORY, Ladder, Market, Order
+from livetape.simulator.listings import FOREX, LISTINGS, PERPETUALS, STOCKS, Listing
+from livetape.simulator.market import FUNDINGS, HISTORY, Ladder, Market, Order
 
 START_NS = 1_790_000_000 * SECOND
 FOREVER = START_NS + 10**9 * SECOND
+DAY = 86_400 * SECOND
 STEPS = {listing.symbol: listing for listing in LISTINGS}
 
 
@@ -180,6 +183,14 @@ def test_depth_and_spread_stay_as_they_are_for_hours() -> None:
     assert Decimal("0.6") < late / early < Decimal("1.6")
 
 
+def test_a_book_can_be_made_deeper_and_stays_so() -> None:
+    market = made(listings=(replace(LISTINGS[0], depth=20),))
+    ladders = market.engines["BTC-USD"].bids, market.engines["BTC-USD"].asks
+    for n, _ in enumerate(actions(market, 20_000)):
+        if n % 1_000 == 0:
+            assert all(1_500 < len(ladder.ranks) < 4_000 for ladder in ladders)
+
+
 def test_trade_numbers_have_no_holes() -> None:
     market = made()
     numbers: dict[str, list[int]] = {}
@@ -240,6 +251,106 @@ def test_a_market_of_closed_assets_alone_stands_still_while_its_time_goes_on() -
     assert shut.next_ns > FOREVER
     assert list(shut.advance(FOREVER)) == []
     assert shut.now_ns == FOREVER
+
+
+# Perpetuals
+
+PAIRS = (LISTINGS[0], LISTINGS[1], *PERPETUALS)
+
+
+def marks(market: Market, seconds: float) -> dict[str, list[Mark]]:
+    """The marks of some time, by symbol."""
+    told: dict[str, list[Mark]] = {}
+    for action in market.advance(market.now_ns + round(seconds * SECOND)):
+        if action.mark:
+            assert action.mark.venue_ns == action.ns
+            told.setdefault(action.symbol, []).append(action.mark)
+    return told
+
+
+def test_marks_are_the_same_for_the_same_seed_however_time_is_cut() -> None:
+    whole, cut = made(listings=PAIRS), made(listings=PAIRS)
+    known: dict[str, list[Mark]] = {}
+    for _ in range(50):
+        for symbol, told in marks(cut, 0.7).items():
+            known.setdefault(symbol, []).extend(told)
+    assert marks(whole, 35) == known
+    assert marks(made(seed=8, listings=PAIRS), 35) != known
+
+
+def test_a_mark_is_told_once_a_second_and_its_rate_once_a_minute() -> None:
+    told = marks(made(listings=PAIRS, rate=3.0), 200)
+    assert told.keys() == {listing.symbol for listing in PERPETUALS}
+    for each in told.values():
+        seconds = [(mark.venue_ns or 0) // SECOND for mark in each]
+        assert len(seconds) == len(set(seconds)) > 190
+        minutes = [(mark.venue_ns or 0) // (60 * SECOND) for mark in each if mark.funding_text is not None]
+        assert minutes == sorted(set(minutes))
+        assert len(minutes) == 3  # the start is no full minute
+
+
+def test_the_present_mark_has_the_latest_price_and_the_rate_that_holds() -> None:
+    market = made(listings=PAIRS)
+    rate = {symbol: mark.funding_text for symbol in market.engines if (mark := market.mark(symbol))}
+    assert rate.keys() == {listing.symbol for listing in PERPETUALS}
+    for action in market.advance(START_NS + 130 * SECOND):
+        if told := action.mark:
+            rate[action.symbol] = told.funding_text or rate[action.symbol]
+            present = market.mark(action.symbol)
+            assert present is not None
+            assert (present.venue_ns, present.mark_text, present.index_text, present.funding_text) == (
+                *(told.venue_ns, told.mark_text, told.index_text),
+                rate[action.symbol],
+            )
+
+
+def test_the_index_is_the_middle_of_the_spot_and_the_rate_a_share_of_the_premium() -> None:
+    market = made(listings=PAIRS)
+    spots = {listing.symbol: listing.spot for listing in PERPETUALS}
+    rates = 0
+    for action in market.advance(START_NS + 130 * SECOND):
+        if mark := action.mark:
+            book = market.book(spots[action.symbol])
+            assert book is not None
+            [(bid, _)], [(ask, _)] = book.bids.top(1), book.asks.top(1)
+            index, price = Decimal(mark.index_text or 0), Decimal(mark.mark_text)
+            assert index == (Decimal(bid) + Decimal(ask)) / 2
+            if mark.funding_text is not None:
+                assert mark.funding_text == f"{(price - index) / price * 100 / FUNDINGS:.5f}"
+                rates += 1
+    assert rates == 4  # the minutes begin 40 and 100 s after the start
+
+
+def test_a_perpetual_keeps_near_its_spot_for_hours_and_did_so_before() -> None:
+    market = made(listings=(LISTINGS[0], PERPETUALS[0]), rate=0.2)
+    now_ns = START_NS + 3 * 3_600 * SECOND
+    for action in market.advance(now_ns):
+        if mark := action.mark:
+            premium = Decimal(mark.mark_text) / Decimal(mark.index_text or 0) - 1
+            assert abs(premium) < Decimal("0.002")
+    hours = [market.bars(i, 3_600 * SECOND, START_NS - DAY, now_ns) for i in market.engines]
+    assert len(hours[0]) > 20
+    for spot, perpetual in zip(*hours, strict=True):
+        assert abs(Decimal(perpetual.close_text) / Decimal(spot.close_text) - 1) < Decimal("0.002")
+    assert {bar.close_text for bar in hours[1]} != {hours[1][0].close_text}
+
+
+def test_a_perpetual_does_not_disturb_its_spot() -> None:
+    until = START_NS + 30 * SECOND
+    beside = [action for action in made(listings=PAIRS).advance(until) if not action.symbol.endswith("PERP")]
+    assert beside == list(made(listings=PAIRS[:2]).advance(until))
+
+
+def test_a_perpetual_without_its_spot_cannot_be_simulated() -> None:
+    with pytest.raises(KeyError, match="BTC-USD"):
+        made(listings=PERPETUALS)
+
+
+def test_what_is_no_perpetual_has_no_mark() -> None:
+    market = made(listings=PAIRS)
+    assert market.mark("BTC-USD") is None
+    assert market.mark("BTC-GBP") is None
+    assert not any(action.mark for action in made().advance(START_NS + 5 * SECOND))
 
 
 def test_instruments_are_the_listings() -> None:

@@ -11,10 +11,12 @@ import pytest
 from msgspec import Struct, json
 
 from livetape import clock
+from livetape.cli.simulate import make_vendor
 from livetape.core.channel import ChannelState
-from livetape.core.events import Bar, BookUpdate, Gap, MarketEvent, Origin, Quote, Status, Trade, Trust
+from livetape.core.events import Bar, BookUpdate, Gap, Mark, MarketEvent, Origin, Quote, Status, Trade, Trust
 from livetape.core.times import SECOND
-from livetape.simulator.listings import LISTINGS
+from livetape.dialects.itick import ITickDialect
+from livetape.simulator.listings import LISTINGS, PERPETUALS
 from livetape.simulator.market import Market
 from livetape.simulator.server import Vendor
 
@@ -101,6 +103,28 @@ async def test_all_that_was_sent_is_delivered(venue: str, api: str, tmp_path: Pa
     if (venue, api) == ("gemini", ""):
         usual = {"trade": Trust.LIVE, "book": Trust.UNVERIFIABLE}
     assert all(event.trust is usual[event.kind] for event in events)
+
+
+@pytest.mark.parametrize("api", ["", "v3"])
+async def test_every_mark_in_the_ledger_is_delivered(api: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "sent.jsonl"
+    wanted = [f"gemini:{listing.symbol}/mark" for listing in PERPETUALS]
+    market = Market((*LISTINGS[:2], *PERPETUALS), 7, clock.now_ns(), "gemini")
+    async with (
+        Vendor("gemini", market, ledger).serving() as server,
+        live(wanted, "gemini", server.ws_url, api=api) as tape,
+    ):
+
+        def received() -> Counter[str]:
+            return Counter(mark.channel for mark in tape.of(Mark))
+
+        await tape.until(lambda: min(received()[name] for name in wanted) > 3)
+        await tape.until(lambda: [Counter(client.sent) for client in server.clients] == [received()])
+        upto = {client.number: dict(client.sent) for client in server.clients}
+        told = received()
+        assert not tape.gaps
+    assert Counter(entry.channel for entry in read(ledger, upto)) == told
+    assert told.keys() == set(wanted)
 
 
 BURST_S = 20.0
@@ -301,6 +325,56 @@ async def test_rest_answers_as_the_dialects_do() -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{base}/nothing")
         assert refused.value.status == 404
+
+
+async def test_a_vendor_that_wants_a_heartbeat_hears_the_pings_of_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ITickDialect, "beat_s", 0.1)
+    vendor = make_vendor("itick", 7, faults=["idle_s=1"])
+    async with vendor.serving(), aiohttp.ClientSession() as http, asyncio.timeout(10):
+        url = f"{vendor.ws_url}/forex?token=K"
+        async with http.ws_connect(url) as silent, http.ws_connect(url) as alive:
+
+            async def ping() -> None:
+                while not silent.closed:
+                    await alive.ping()
+                    await asyncio.sleep(0.2)
+
+            pinging = asyncio.create_task(ping())
+            assert [message.json()["msg"] async for message in silent] == [
+                *("Connected Successfully", "authenticated")
+            ]
+            await pinging
+            assert [client.dialect.leaving for client in vendor.clients] == [None]
+
+
+async def test_a_request_may_come_in_fragments() -> None:
+    async with make_vendor("alpaca", 7).serving() as vendor, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", vendor.port)
+        upgrade = ("GET /v2/test HTTP/1.1", "Host: vendor", "Upgrade: websocket", "Connection: Upgrade")
+        wish = ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", "")
+        writer.write("\r\n".join(upgrade + wish).encode())
+        request = b'{"action":"auth","key":"K","secret":"S"}'
+        text, more, last = 0x01, 0x00, 0x80
+        for kind, part in ((text, request[:9]), (more, request[9:20]), (last, request[20:])):
+            writer.write(bytes([kind, 0x80 | len(part)]) + bytes(4) + part)  # masked with zeros
+        await reader.readuntil(b'[{"T":"success","msg":"authenticated"}]')
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_quotes_are_remembered_before_anybody_asks() -> None:
+    vendor = make_vendor("alpaca", 7, 20.0)
+    headers = {"APCA-API-KEY-ID": "K", "APCA-API-SECRET-KEY": "S"}
+    async with vendor.serving(), aiohttp.ClientSession(vendor.ws_url.replace("ws", "http", 1)) as http:
+        async with asyncio.timeout(10):
+            quotes: list[object] = []
+            while len(quotes) < 20:
+                async with http.get("/v2/stocks/AAPL/quotes", headers=headers) as answer:
+                    quotes = (await answer.json())["quotes"]
+                await asyncio.sleep(0.05)
+        assert not vendor.clients
 
 
 async def test_a_client_learns_that_its_symbol_does_not_exist() -> None:

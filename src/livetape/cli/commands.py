@@ -158,6 +158,7 @@ def simulate(
     ] = 9400,
     seed: Seed = 7,
     rate: Annotated[float, typer.Option(help="How much busier than usual.", min=0.001, max=1000)] = 1.0,
+    depth: Annotated[float, typer.Option(help="How much deeper than usual books are.", min=1, max=100)] = 1.0,
     duration: Duration = 0,
     ledger: Annotated[Path | None, typer.Option(help="Write every event that was sent to this file.")] = None,
     faults: Annotated[
@@ -181,7 +182,7 @@ def simulate(
     from .running import run
     from .simulate import Options, serve
 
-    options = Options(venues, port, seed, rate, ledger, faults or [], keys or [])
+    options = Options(venues, port, seed, rate, ledger, depth, faults or [], keys or [])
     raise typer.Exit(run(lambda stop: serve(options, stop), duration))
 
 

@@ -10,6 +10,7 @@ from shlex import quote
 from zlib import crc32
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .. import adapters, clock, dialects
 from ..core.dialect import House
@@ -33,6 +34,7 @@ class Options(Struct, frozen=True):
     seed: int
     rate: float
     ledger: Path | None
+    depth: float = 1.0
     faults: list[str] = []
     keys: list[str] = []  #: ``KEY`` or ``KEY:SECRET``
 
@@ -68,11 +70,12 @@ def make_vendor(
     rate: float = 1.0,
     ledger: Path | None = None,
     *,
+    depth: float = 1.0,
     faults: Sequence[str] = (),
     keys: Sequence[str] = (),
     elsewhere: Sequence[str] = (),
 ) -> Vendor:
-    """A vendor whose market repeats itself for the same ``seed``.
+    """A vendor whose market repeats itself for the same ``seed``; ``depth`` is how much deeper books are.
 
     Switches among the ``faults`` that only the venues ``elsewhere`` have are passed over. Raises ConfigError
     for an unknown venue or fault.
@@ -81,7 +84,8 @@ def make_vendor(
     named, chosen = read(faults, switches(venue), [name for other in elsewhere for name in switches(other)])
     wrong = Faults(named, own_seed)
     start_ns = clock.now_ns() + round(wrong.skew_s * SECOND)
-    market = Market(listed(venue), own_seed, start_ns, venue, rate=rate, closed=wrong.closed)
+    listings = [replace(listing, depth=depth) for listing in listed(venue)]
+    market = Market(listings, own_seed, start_ns, venue, rate=rate, closed=wrong.closed)
     house = House(chosen, dict(_key(key, venue) for key in keys) or None)
     return Vendor(venue, market, ledger, house, wrong)
 
@@ -107,6 +111,7 @@ def _servers(options: Options) -> dict[str, Vendor | Echo]:
             options.seed,
             options.rate,
             options.ledger,
+            depth=options.depth,
             faults=options.faults,
             keys=options.keys,
             elsewhere=[other for other in vendors if other != venue],

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from .book import Book
-from .events import Bar, Trade
+from .events import Bar, Mark, Trade
 from .instruments import Instrument
 
 
@@ -30,12 +30,16 @@ class Change(Struct, frozen=True, gc=False):
 
 
 class Action(Struct, frozen=True):
-    """One step of a matching engine at ``ns``: the prints it made, then the levels it changed."""
+    """One step of a matching engine at ``ns``: the prints it made, then the levels it changed.
+
+    ``mark`` is that of a perpetual where it is told anew, with a funding rate only where that is set anew.
+    """
 
     symbol: str
     ns: int
     trades: Sequence[Trade]
     changes: Sequence[Change]
+    mark: Mark | None = None
 
 
 class Day(Struct, frozen=True, gc=False):
@@ -74,6 +78,9 @@ class Source(Protocol):
 
     def day(self, symbol: str) -> Day | None:
         """The current UTC day; None of an unknown symbol."""
+
+    def mark(self, symbol: str) -> Mark | None:
+        """Mark price, index and funding rate, in percent an hour; None of what is no perpetual."""
 
 
 class Call(Struct, frozen=True):
@@ -159,6 +166,10 @@ class Dialect(ABC):
     def receive(self, frame: bytes, now_ns: int) -> list[Pushed]:
         """The answer to one client frame; bad frames are answered, they never raise."""
 
+    def pinged(self, now_ns: int) -> None:
+        """The client has sent a ping of the WebSocket protocol; it is answered without the dialect."""
+        return
+
     @abstractmethod
     def push(self, action: Action, memo: dict[str, bytes]) -> list[Pushed]:
         """What the client is told of ``action``. ``memo`` is shared by all clients for this one action."""
@@ -171,6 +182,16 @@ class Dialect(ABC):
     def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
         """The REST answer; None where the vendor has nothing at that path."""
         return None
+
+    @classmethod
+    def witness(cls, source: Source, house: House, action: Action) -> None:
+        """Told of every ``action``, whoever is connected: where REST is to tell of it later, it is kept."""
+        return
+
+    @classmethod
+    def busy(cls, status: int) -> bytes:
+        """What any call is answered at a busy time, with HTTP ``status`` 429 or 503; b"" where not known."""
+        return b""
 
     def switch(self, name: str) -> str:
         """How the vendor behaves where ``switches`` leaves a choice."""

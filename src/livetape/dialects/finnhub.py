@@ -5,25 +5,31 @@ Prints of all symbols gather for a moment and go out together. A forex print is 
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from decimal import Decimal
+from http import HTTPStatus
+from itertools import groupby
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 from msgspec import MsgspecError, Raw, json
+from msgspec.structs import replace
 
 from ..adapters.finnhub import INVALID, NO_ACCESS, TOO_MANY, Article, Articles, Request
 from ..adapters.finnhub import native as native_of
 from ..core.dialect import Action, Answer, Call, Dialect, Hangup, House, Pushed, Source
-from ..core.events import Trade
-from ..core.instruments import Instrument
-from ..core.times import MILLISECOND, SECOND
+from ..core.events import Bar, Trade
+from ..core.instruments import Instrument, interval_ns
+from ..core.times import MILLISECOND, SECOND, ns_of
 
+LIMIT_REACHED = "API limit reached. Please try again later. Remaining Limit: 0"
 FIRST_PING = 0.45  #: of the time between two pings, after which the first one comes
 _encode = json.Encoder().encode
 _request = json.Decoder(Request)
 _ASSETS = ("stock", "forex", "crypto")
+_RESOLUTIONS = {"1": "1m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "D": "1d", "W": "1w", "M": "1d"}
+_COUNT = re.compile(r"\d{1,11}", re.ASCII).fullmatch
 _NEW_YORK = ZoneInfo("America/New_York")
 _SESSIONS = (
     ("pre-market", time(4), time(9, 30)),
@@ -32,6 +38,7 @@ _SESSIONS = (
 )
 
 Fields = dict[str, object]
+Reply = Callable[[Source, Mapping[str, str], int], object]
 
 
 class FinnhubDialect(Dialect):
@@ -44,6 +51,7 @@ class FinnhubDialect(Dialect):
         "connections": ("reject_new", "drop_both", "kick_old", "any"),  # what a second one with the key does
         "goodbye": ("reset", "N"),  # how it does it, or with which close code
         "plan": ("premium", "free"),  # on the free one there is no news and no bid and ask
+        "candles": ("refused", "granted"),  # whether the key may have bars
         "cap": ("50", "N"),  # symbols of a connection
         "rate": ("60", "N"),  # REST calls of a key a minute
         "invalid": ("named", "bare"),  # whether a refusal names the symbol
@@ -143,11 +151,20 @@ class FinnhubDialect(Dialect):
             "X-Ratelimit-Reset": str((minute + 1) * 60),
         }
         if used > limit:
-            said = "API limit reached. Please try again later. Remaining Limit: 0"
-            return _error(429, said, headers)
-        if reply is None or (reply is _bidask and here.switch("plan") == "free"):
+            return _error(429, LIMIT_REACHED, headers)
+        if reply is None or not here._grants(reply):
             return _error(403, NO_ACCESS, headers)
         return Answer(200, _encode(reply(source, call.query, now_ns)), headers)
+
+    @classmethod
+    def busy(cls, status: int) -> bytes:
+        return _error(status, LIMIT_REACHED if status == 429 else HTTPStatus(status).phrase).body
+
+    def _grants(self, reply: Reply) -> bool:
+        """Whether the plan has ``reply``."""
+        if reply is _bidask:
+            return self.switch("plan") != "free"
+        return reply not in _CANDLES.values() or self.switch("candles") == "granted"
 
     def _every_ns(self, switch: str) -> int:
         return int(float(self.switch(switch)) * SECOND)
@@ -290,7 +307,7 @@ def _stock_symbols(source: Source, query: Mapping[str, str], now_ns: int) -> obj
     return [row for row in rows if all(value in (None, "", row[key]) for key, value in wanted.items())]
 
 
-def _pairs(asset: str, exchange: str) -> Callable[[Source, Mapping[str, str], int], object]:
+def _pairs(asset: str, exchange: str) -> Reply:
     def answer(source: Source, query: Mapping[str, str], now_ns: int) -> object:
         listed = _of(source, asset) if query.get("exchange", "").lower() == exchange.lower() else []
         rows = []
@@ -348,7 +365,60 @@ def _market_status(source: Source, query: Mapping[str, str], now_ns: int) -> obj
     }
 
 
-_REST: dict[str, Callable[[Source, Mapping[str, str], int], object]] = {
+def _candles(asset: str) -> Reply:
+    def answer(source: Source, query: Mapping[str, str], now_ns: int) -> object:
+        """The bars that begin in the seconds ``from`` to ``to``, oldest first, in columns."""
+        symbol = {native_of(i.symbol): i.symbol for i in _of(source, asset)}.get(query.get("symbol", ""))
+        resolution, since, until = (query.get(name, "") for name in ("resolution", "from", "to"))
+        bars: Sequence[Bar] = ()
+        if symbol is not None and resolution in _RESOLUTIONS and _COUNT(since) and _COUNT(until):
+            length_ns = interval_ns(_RESOLUTIONS[resolution])
+            start_ns, end_ns = int(since) * SECOND, (int(until) + 1) * SECOND
+            if resolution == "M":
+                months = _by_month(source.bars(symbol, length_ns, 0, now_ns + 1))
+                bars = [month for month in months if start_ns <= month.start_ns < end_ns]
+            else:
+                bars = source.bars(symbol, length_ns, start_ns, end_ns)
+        return _columns(bars, prints=asset == "forex") if bars else {"s": "no_data"}
+
+    return answer
+
+
+def _columns(bars: Sequence[Bar], *, prints: bool) -> Fields:
+    """With ``prints`` the volume is their count, as of currencies [unverified]."""
+    columns: dict[str, list[str]] = {
+        "c": [bar.close_text for bar in bars],
+        "h": [bar.high_text for bar in bars],
+        "l": [bar.low_text for bar in bars],
+        "o": [bar.open_text for bar in bars],
+        "v": [str(bar.trades) if prints else bar.volume_text for bar in bars],
+    }
+    numbers = {name: [Raw(text.encode()) for text in column] for name, column in columns.items()}
+    return {**numbers, "s": "ok", "t": [bar.start_ns // SECOND for bar in bars]}
+
+
+def _by_month(days: Sequence[Bar]) -> Iterator[Bar]:
+    for start_ns, group in groupby(days, lambda day: _month_ns(day.start_ns)):
+        month = list(group)
+        yield replace(
+            month[0],
+            start_ns=start_ns,
+            high_text=max((day.high_text for day in month), key=Decimal),
+            low_text=min((day.low_text for day in month), key=Decimal),
+            close_text=month[-1].close_text,
+            volume_text=str(sum(Decimal(day.volume_text) for day in month)),
+            trades=sum(day.trades or 0 for day in month),
+        )
+
+
+def _month_ns(ns: int) -> int:
+    day = datetime.fromtimestamp(ns // SECOND, UTC)
+    return ns_of(datetime(day.year, day.month, 1, tzinfo=UTC))
+
+
+_CANDLES = {f"/{asset}/candle": _candles(asset) for asset in _ASSETS}
+_REST: dict[str, Reply] = {
+    **_CANDLES,
     "/search": _search,
     "/stock/symbol": _stock_symbols,
     "/stock/market-status": _market_status,

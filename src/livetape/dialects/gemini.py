@@ -13,13 +13,14 @@ from ..adapters.gemini_v1 import AuctionIndicative, AuctionOpen, AuctionResult
 from ..core.book import Book
 from ..core.decimals import Level
 from ..core.dialect import Action, Answer, Call, Change, Dialect, House, Pushed, Source
-from ..core.events import Bar, Trade
-from ..core.instruments import Instrument, interval_ns
+from ..core.events import Bar, Mark, Trade
+from ..core.instruments import Instrument, interval_ns, unified
 from ..core.times import MILLISECOND, SECOND
 
 HISTORY = 50  #: prints in a snapshot
 PRINTS = 1000  #: as far as REST reaches back
 DAY = 86_400 * SECOND
+FUNDING_MINUTES = 60  #: from one settlement to the next
 AUCTION = {"auction": ("0", "N")}  #: a switch: seconds from one auction to the next, in every symbol
 _encode = json.Encoder().encode
 _request = json.Decoder(Request)
@@ -28,10 +29,17 @@ _PERPETUAL = ("mark_price", "funding_amount")
 _INTERVALS = {"1hr": "1h", "6hr": "6h", "1day": "1d"} | {i: i for i in ("1m", "5m", "15m", "30m")}
 _COUNT = re.compile(r"\d{1,18}", re.ASCII).fullmatch
 _SIDE = {"bid": "buy", "ask": "sell"}
+_BUSY = {
+    429: ("RateLimit", "Requests were made too frequently"),
+    503: ("Maintenance", "The system is down for maintenance"),
+}
 
 
 class GeminiDialect(Dialect):
-    """Books, trades, candles and auctions; no acknowledgement, no sequence. There are no perpetuals."""
+    """Books, trades, candles, auctions and marks of perpetuals; no acknowledgement, no sequence.
+
+    A mark is sent at once, then as it changes. What is settled on the hour is not told.
+    """
 
     venue = "gemini"
     path = re.compile(r"/v2/marketdata/?")
@@ -42,6 +50,7 @@ class GeminiDialect(Dialect):
         super().__init__(source, house)
         self._l2: set[str] = set()
         self._candles: set[tuple[str, str]] = set()  # symbol and interval
+        self._marks: set[tuple[str, str]] = set()  # symbol and stream
         self._auctions = Auctions(int(self.switch("auction")))
 
     def open(self, call: Call, now_ns: int) -> list[Pushed]:
@@ -62,6 +71,7 @@ class GeminiDialect(Dialect):
         if request.type == "unsubscribe":
             self._l2 -= {symbol for name, symbol in wanted if name == "l2"}
             self._candles -= {(symbol, name.removeprefix("candles_")) for name, symbol in wanted}
+            self._marks -= {(symbol, name) for name, symbol in wanted}
             return []
         return [pushed for name, symbol in wanted for pushed in self._subscribe(name, symbol, now_ns)]
 
@@ -76,10 +86,17 @@ class GeminiDialect(Dialect):
                 out.append(Pushed(frame, (f"gemini:{symbol}/book",)))
         if action.trades:
             out += [self._candle(symbol, i, action.ns, memo) for of, i in self._candles if of == symbol]
+        if action.mark is not None:
+            out += self._mark(action.mark, memo)
         return out
 
     def beat(self, now_ns: int) -> list[Pushed]:
         return [Pushed(_encode({"type": "heartbeat", "timestamp": now_ns // MILLISECOND}))]
+
+    @classmethod
+    def busy(cls, status: int) -> bytes:
+        reason, message = _BUSY[status]
+        return _failed(status, reason, message).body
 
     @classmethod
     def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
@@ -107,8 +124,17 @@ class GeminiDialect(Dialect):
             self._candles.add((symbol, match[1]))
             bars = _past(self.source, symbol, match[1], now_ns)
             yield Pushed(_candles(symbol, match[1], bars), (f"gemini:{symbol}/bar.{match[1]}",) * len(bars))
+        elif name in _PERPETUAL and (mark := self.source.mark(symbol)) is not None:
+            self._marks.add((symbol, name))
+            yield Pushed(_marked(name, mark), (mark.channel,))
         else:
             yield _error("NoValidTradingPairs" if name in _PERPETUAL else "InvalidJson")
+
+    def _mark(self, mark: Mark, memo: dict[str, bytes]) -> Iterator[Pushed]:
+        for name in _PERPETUAL if mark.funding_text else _PERPETUAL[:1]:
+            if (mark.symbol, name) in self._marks:
+                frame = memo.get(name) or memo.setdefault(name, _marked(name, mark))
+                yield Pushed(frame, (mark.channel,))
 
     def _candle(self, symbol: str, interval: str, ns: int, memo: dict[str, bytes]) -> Pushed:
         """The candle that prints at ``ns`` have changed."""
@@ -194,6 +220,19 @@ def _native(symbol: str) -> str:
     return symbol.replace("-", "")
 
 
+def _currencies(symbol: str) -> tuple[str, str]:
+    """What is traded and what it is paid in: BTC and GUSD of BTCGUSDPERP."""
+    base, _, quote = unified(symbol.removesuffix("PERP")).partition("-")
+    return base, quote
+
+
+def funding(mark: Mark) -> tuple[str, int]:
+    """What a contract will pay, and when that is settled, in ns."""
+    amount = Decimal(mark.mark_text) * Decimal(mark.funding_text or 0) / 100
+    every = FUNDING_MINUTES * 60 * SECOND
+    return f"{amount:.5f}", ((mark.venue_ns or 0) // every + 1) * every
+
+
 def _print(trade: Trade) -> Print:
     return Print(
         _native(trade.symbol),
@@ -220,6 +259,20 @@ def _snapshot(symbol: str, bids: list[Level], asks: list[Level], history: list[P
         "trades": history,
     }
     return _encode(said | {"auction_events": []})
+
+
+def _marked(name: str, mark: Mark) -> bytes:
+    change: dict[str, object]
+    if name == "mark_price":
+        change = {"mark_price": mark.mark_text, "spot_index": mark.index_text, "timestamp": mark.venue_ns}
+    else:
+        amount, settled_ns = funding(mark)
+        change = {
+            **{"funding_amount": amount, "funding_date_time": settled_ns},
+            **{"funding_interval_in_minutes": FUNDING_MINUTES, "funding_rate": mark.funding_text},
+            **{"is_realized": False, "mark_price": mark.mark_text, "timestamp": mark.venue_ns},
+        }
+    return _encode({"type": f"{name}_updates", "symbol": _native(mark.symbol), "changes": [change]})
 
 
 def _past(source: Source, symbol: str, interval: str, now_ns: int) -> Sequence[Bar]:
@@ -288,12 +341,14 @@ class Asked(Struct, frozen=True):
 
 def _details(asked: Asked) -> Answer:
     i = asked.instrument
-    base, _, quote = i.symbol.partition("-")
+    base, quote = _currencies(i.symbol)
+    perpetual = asked.source.mark(i.symbol) is not None
     said = {
         **{"symbol": _native(i.symbol), "base_currency": base, "quote_currency": quote},
         **{"tick_size": Raw(i.size_step.encode()), "quote_increment": Raw(i.price_step.encode())},
-        **{"min_order_size": i.size_step, "status": "open", "wrap_enabled": False, "product_type": "spot"},
-        **{"contract_type": "vanilla", "contract_price_currency": quote},
+        **{"min_order_size": i.size_step, "status": "open", "wrap_enabled": False},
+        **{"product_type": "swap" if perpetual else "spot"},
+        **{"contract_type": "linear" if perpetual else "vanilla", "contract_price_currency": quote},
     }
     return Answer(200, _encode(said))
 
@@ -310,12 +365,12 @@ def _book(asked: Asked) -> Answer:
 
 
 def _trades(asked: Asked) -> Answer:
-    """The last ones; with ``since_tid`` or ``since`` (ms or s) the first ones after it [unverified]."""
+    """The last ones; with ``since_tid`` or ``timestamp`` (ms or s) the first ones after it [unverified]."""
     n = min(asked.count("limit_trades", 50), 500)
     trades = asked.source.trades(asked.symbol, PRINTS)
     if "since_tid" in asked.query:
         trades = [t for t in trades if (t.number or 0) > asked.count("since_tid", 0)][:n]
-    elif since := asked.count("since", 0):
+    elif since := asked.count("timestamp", 0) or asked.count("since", 0):  # the same [doc]
         since_ns = since * (MILLISECOND if since >= 10**11 else SECOND)
         trades = [t for t in trades if (t.venue_ns or 0) >= since_ns][:n]
     rows = [
@@ -330,7 +385,7 @@ def _trades(asked: Asked) -> Answer:
 
 
 def _pubticker(asked: Asked) -> Answer:
-    base, _, quote = asked.symbol.partition("-")
+    base, quote = _currencies(asked.symbol)
     traded = [(Decimal(bar.volume_text), Decimal(bar.vwap_text or 0)) for bar in asked.hours()]
     volume = {
         base: f"{sum(size for size, _ in traded):f}",

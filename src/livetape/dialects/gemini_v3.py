@@ -1,7 +1,8 @@
 """Gemini's new market data API in the server role. Source: as the adapter's."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec import MsgspecError, Struct, field, json
@@ -9,10 +10,17 @@ from msgspec import MsgspecError, Struct, field, json
 from ..adapters.gemini_v3 import BookTicker, Depth, Partial, Print
 from ..core.decimals import Level
 from ..core.dialect import Action, Call, Change, Dialect, House, Pushed, Source
+from ..core.events import Mark
 from ..core.times import MILLISECOND
+from .gemini import FUNDING_MINUTES, funding
 
 Best = tuple[Level | None, Level | None]
-_STREAM = re.compile(r"([a-z0-9]+)@(bookTicker|trade|(depth(5|10|20)?)(@100ms)?)", re.ASCII).fullmatch
+_MARKS = ("markPrice", "fundingAmount")
+_STREAM = re.compile(
+    rf"([a-z0-9]+)@(bookTicker|trade|{'|'.join(_MARKS)}|(depth(5|10|20)?)(@100ms)?)", re.ASCII
+).fullmatch
+#: By how many powers of ten the index of a mark is moved; that of others is not published [user report].
+_SHIFTS = {"BTCGUSDPERP": 2, "ETHGUSDPERP": 1}
 _COUNT = re.compile(r"\d{1,6}", re.ASCII).fullmatch
 _encode = json.Encoder().encode
 #: Whether snapshots or the acknowledgement come first, and how partial books name their symbol.
@@ -43,7 +51,10 @@ _request = json.Decoder(Request)
 
 
 class GeminiV3Dialect(Dialect):
-    """Books chained by U and u, best prices, trades. There are no perpetuals and so no marks."""
+    """Books chained by U and u, best prices, trades, and marks of perpetuals.
+
+    What funding is settled on the hour is not told.
+    """
 
     venue = "gemini"
     path = re.compile("/?")
@@ -89,6 +100,8 @@ class GeminiV3Dialect(Dialect):
         out: list[Pushed] = []
         if "trade" in kinds:
             out += self._trades(action, memo)
+        if action.mark is not None:
+            out += self._mark(action.mark, kinds, memo)
         if kinds and action.changes:
             before, at = self._ids[symbol], self._next(symbol, action.ns)
             for kind in kinds:
@@ -98,7 +111,7 @@ class GeminiV3Dialect(Dialect):
                     out.append(Pushed(frame, (f"gemini:{symbol}/book",)))
                 elif kind == "bookTicker":
                     out += self._ticker(symbol, action.ns)
-                elif kind != "trade":
+                elif kind.startswith("depth"):
                     out.append(self._partial(symbol, int(kind.removeprefix("depth"))))
         return out
 
@@ -107,7 +120,7 @@ class GeminiV3Dialect(Dialect):
         matches = {stream: _STREAM(_lowered(stream)) for stream in streams}
         wanted: dict[str, tuple[str, str]] = {}
         for stream, match in matches.items():
-            if match is None or match[1] not in self._natives:
+            if match is None or not self._offers(match[1], match[2]):
                 return [_failed(id, -1013, f"Invalid stream name: {stream}")]
             wanted[match[0]] = self._natives[match[1]], match[3] or match[2]
         if method == "unsubscribe":
@@ -120,6 +133,11 @@ class GeminiV3Dialect(Dialect):
         begun = [pushed for symbol, kind in wanted.values() for pushed in self._begin(symbol, kind, now_ns)]
         self._streams |= wanted
         return [_granted(id), *begun] if self.switch("ack") == "first" else [*begun, _granted(id)]
+
+    def _offers(self, native: str, stream: str) -> bool:
+        """Whether there is the symbol, and of what is no perpetual no mark is asked for."""
+        symbol = self._natives.get(native)
+        return symbol is not None and (stream not in _MARKS or self.source.mark(symbol) is not None)
 
     def _begin(self, symbol: str, kind: str, now_ns: int) -> Iterator[Pushed]:
         book = self.source.book(symbol)
@@ -143,6 +161,12 @@ class GeminiV3Dialect(Dialect):
                 wire = Print(action.ns, _native(t.symbol), t.number or 0, t.price_text, t.size_text, sold)
                 memo[key] = _encode(wire)
             yield Pushed(memo[key], (f"gemini:{t.symbol}/trade",))
+
+    def _mark(self, mark: Mark, kinds: Collection[str], memo: dict[str, bytes]) -> Iterator[Pushed]:
+        for kind in _MARKS if mark.funding_text else _MARKS[:1]:
+            if kind in kinds:
+                frame = memo.get(kind) or memo.setdefault(kind, _marked(kind, mark))
+                yield Pushed(frame, (mark.channel,))
 
     def _ticker(self, symbol: str, ns: int) -> Iterator[Pushed]:
         """The best prices, when they have changed since they were told."""
@@ -185,6 +209,17 @@ def _lowered(stream: str) -> str:
 def _difference(action: Action, before: int, at: int) -> bytes:
     bids, asks = _moved("bid", action.changes), _moved("ask", action.changes)
     return _encode(Depth(action.ns, _native(action.symbol), before, at, bids, asks))
+
+
+def _marked(kind: str, mark: Mark) -> bytes:
+    """A mark, or the funding with the next settlement for its time."""
+    native, price = _native(mark.symbol), mark.mark_text
+    if kind == "markPrice":
+        index = Decimal(mark.index_text or 0).scaleb(_SHIFTS.get(mark.symbol, 0))
+        return _encode({"e": kind, "E": mark.venue_ns, "s": native, "p": price, "i": f"{index:f}"})
+    amount, at = funding(mark)
+    told = {"e": kind, "E": at, "s": native, "T": at, "i": FUNDING_MINUTES, "f": amount}
+    return _encode({**told, "r": mark.funding_text, "p": price, "R": False})
 
 
 def _moved(side: str, changes: Sequence[Change]) -> list[Level]:

@@ -12,22 +12,19 @@ from typing import Any, ClassVar
 
 from msgspec import UNSET, MsgspecError, Raw, UnsetType, json
 
-from ..adapters.itick import (
+from ..adapters.itick.places import REGIONS, Place, place, split
+from ..adapters.itick.wire import (
     PERIODS,
-    REGIONS,
     UNRESOLVED,
     Candle,
     Depth,
     Kline,
     NestedKline,
-    Place,
     Push,
     Quote,
     Request,
     Tick,
     WireLevel,
-    place,
-    split,
 )
 from ..core.decimals import Level
 from ..core.dialect import Action, Answer, Call, Day, Dialect, Hangup, House, Pushed, Source
@@ -66,11 +63,13 @@ class ITickDialect(Dialect):
     switches: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "policy": ("reject_new", "kick_old", "any"),  # beyond ``sockets`` of one key and asset class
         "sockets": ("6", "N"),  # as on the professional plan
-        "cap": ("500", "N"),  # of one connection; 3 on the free plan
+        "cap": ("500", "N"),  # symbols of a connection; 3 on the free plan
+        "scope": ("asset", "key"),  # whether ``sockets`` and ``cap`` are those of a key in all asset classes
         "counts": ("symbols", "streams"),  # what the cap counts
         "unknown": ("refuse", "ignore"),  # what becomes of a symbol that is not listed
         "present": ("yes", "no"),  # whether quote, depth and bars of now come with a subscription
         "heartbeat": ("answer", "close", "ignore"),  # to {"ac":"heartbeat"}, which is not documented
+        "pings": ("count", "ignore"),  # whether a ping of the WebSocket protocol is a heartbeat
         "kline": ("flat", "nested", "none"),  # none on the free plan
         "tick_v": ("tick", "day"),  # whose volume a tick has
         "ts": ("0", "1", "2", "3"),  # the trading state of all quotes
@@ -117,6 +116,10 @@ class ITickDialect(Dialect):
                 return [_no("no action")]
         return [_no(UNRESOLVED)]
 
+    def pinged(self, now_ns: int) -> None:
+        if self.switch("pings") == "count":  # the vendor's own Python client sends no other
+            self._beaten_ns = now_ns
+
     def push(self, action: Action, memo: dict[str, bytes]) -> list[Pushed]:
         symbol, ns = action.symbol, action.ns
         types = self._types.get(symbol, set())
@@ -152,6 +155,11 @@ class ITickDialect(Dialect):
             return _ok([])
         return _ok(_listed(source, call.query))
 
+    @classmethod
+    def busy(cls, status: int) -> bytes:
+        """Of too many calls a minute the vendor's papers say nothing: as of too many subscriptions."""
+        return _failed("E003", EXCEEDING).body if status == 429 else b""
+
     # Who comes in, and who goes
 
     def _login(self, key: str, more: Mapping[str, Any] | None = None) -> Pushed:
@@ -165,13 +173,7 @@ class ITickDialect(Dialect):
     def _contend(self, key: str) -> str:
         """Find a place among the connections of ``key``; why there is none, if so."""
         policy, most = self.switch("policy"), int(self.switch("sockets"))
-        rivals = [
-            member
-            for member in self.house.members
-            if isinstance(member, ITickDialect)
-            and member is not self
-            and (member._key, member._asset) == (key, self._asset)
-        ]
+        rivals = self._others(key)
         surplus = max(0, len(rivals) + 1 - most)
         if policy == "reject_new" and surplus:
             return EXCEEDING
@@ -179,6 +181,18 @@ class ITickDialect(Dialect):
             for rival in rivals[:surplus]:
                 rival._hang_up("another connection")
         return ""
+
+    def _others(self, key: str) -> list["ITickDialect"]:
+        """The other connections of ``key`` in this asset class, or in all, the oldest first."""
+        everywhere = self.switch("scope") == "key"
+        return [
+            member
+            for member in self.house.members
+            if isinstance(member, ITickDialect)
+            and member is not self
+            and member._key == key
+            and (everywhere or member._asset == self._asset)
+        ]
 
     def _heartbeat(self, now_ns: int) -> list[Pushed]:
         reply = self.switch("heartbeat")
@@ -215,7 +229,12 @@ class ITickDialect(Dialect):
                 yield from self._present(symbol, types, now_ns)
 
     def _taken(self, types: Mapping[str, set[str]]) -> int:
-        return len(types) if self.switch("counts") == "symbols" else sum(map(len, types.values()))
+        """What ``types`` take of the cap, with those of the key's other connections if it is one for all."""
+        others = self._others(self._key) if self.switch("scope") == "key" else ()
+        having = [types, *[other._types for other in others]]
+        if self.switch("counts") == "symbols":
+            return sum(map(len, having))
+        return sum(len(each) for types in having for each in types.values())
 
     def _present(self, symbol: str, types: set[str], now_ns: int) -> Iterator[Pushed]:
         """What is so now; without it a market that stands would say nothing."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
 
-from ..adapters.itick import Place
+from ..adapters.itick.places import Place
 from ..adapters.itick_v1 import legacy
 from . import itick
 

@@ -8,8 +8,11 @@ from typing import Any
 from msgspec import MsgspecError, Raw, Struct, json
 
 from ..adapters.kraken import (
+    CANDLES,
     DEPTHS,
     LEGACY,
+    MINUTE,
+    TRADES,
     BookFrame,
     Reply,
     Subscribed,
@@ -22,13 +25,32 @@ from ..adapters.kraken import (
 from ..core.book import Book
 from ..core.decimals import Level
 from ..core.dialect import Action, Answer, Call, Dialect, House, Pushed, Source
-from ..core.events import Trade
+from ..core.events import Bar, Trade
 from ..core.instruments import Instrument
 from ..core.times import SECOND, iso
 
 HISTORY = 50  #: prints in the snapshot of the trade channel
+INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)  #: minutes of a bar
 Sides = tuple[list[Level], list[Level]]  #: bids, then asks
-Tell = Callable[[Source, Instrument, Book, Mapping[str, str]], dict[str, Any]]
+Told = tuple[object, dict[str, object]]  #: of a pair, and what stands beside it
+
+
+class Asked(Struct, frozen=True):
+    """A question about a pair, and when it is asked."""
+
+    source: Source
+    instrument: Instrument
+    book: Book
+    query: Mapping[str, str]
+    now_ns: int
+
+    def count(self, name: str, usual: int) -> int:
+        """The number in the query; ``usual`` where there is none."""
+        text = self.query.get(name, "")
+        return int(text) if _COUNT(text) else usual
+
+
+Tell = Callable[[Asked], Told]
 
 
 class Params(Struct, frozen=True):
@@ -47,7 +69,8 @@ class Request(Struct):
 _request = json.Decoder(Request)
 _encode = json.Encoder().encode
 _sorted = json.Encoder(order="sorted").encode  # replies have their keys in alphabetical order [recorded]
-_COUNT = re.compile(r"\d{1,6}").fullmatch
+_COUNT = re.compile(r"\d{1,20}", re.ASCII).fullmatch
+_BUSY = {429: "EGeneral:Too many requests", 503: "EService:Unavailable"}
 
 
 class KrakenDialect(Dialect):
@@ -107,6 +130,10 @@ class KrakenDialect(Dialect):
         return [Pushed(b'{"channel":"heartbeat"}')] if subscribed else []
 
     @classmethod
+    def busy(cls, status: int) -> bytes:
+        return _encode({"error": [_BUSY[status]]})
+
+    @classmethod
     def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
         path, query = call.path, call.query
         if path == "/0/public/AssetPairs":
@@ -114,7 +141,7 @@ class KrakenDialect(Dialect):
                 200, _encode({"error": [], "result": {_pair(i): _listing(i) for i in source.instruments()}})
             )
         tell = _OF_A_PAIR.get(path)
-        return None if tell is None else _pair_answer(source, query, tell)
+        return None if tell is None else _pair_answer(source, query, now_ns, tell)
 
     # Subscriptions
 
@@ -290,34 +317,80 @@ def _instrument(i: Instrument) -> dict[str, Any]:
     }
 
 
-def _pair_answer(source: Source, query: Mapping[str, str], tell: Tell) -> Answer:
+def _pair_answer(source: Source, query: Mapping[str, str], now_ns: int, tell: Tell) -> Answer:
     wanted = query.get("pair", "").upper()
     for i in source.instruments():
         book = source.book(i.symbol)
         spellings = (_pair(i), _legacy(i), i.symbol.replace("-", ""), i.symbol.replace("-", "/"))
         if book is not None and wanted in spellings:
-            return Answer(200, _encode({"error": [], "result": {_pair(i): tell(source, i, book, query)}}))
-    return Answer(200, _encode({"error": ["EQuery:Unknown asset pair"]}))
+            try:
+                told, more = tell(Asked(source, i, book, query, now_ns))
+            except ValueError as error:
+                return _error(str(error))
+            return Answer(200, _encode({"error": [], "result": {_pair(i): told, **more}}))
+    return _error("EQuery:Unknown asset pair")
 
 
-def _depth(source: Source, i: Instrument, book: Book, query: Mapping[str, str]) -> dict[str, Any]:
-    count = query.get("count", "")
-    n = int(count) if _COUNT(count) else 100
-    bids, asks = ([[*level, 0] for level in side.top(n)] for side in (book.bids, book.asks))
-    return {"bids": bids, "asks": asks}
+def _error(reason: str) -> Answer:
+    return Answer(200, _encode({"error": [reason]}))
 
 
-def _ticker(source: Source, i: Instrument, book: Book, query: Mapping[str, str]) -> dict[str, Any]:
+def _depth(about: Asked) -> Told:
+    n = about.count("count", 100)
+    bids, asks = ([[*level, 0] for level in side.top(n)] for side in (about.book.bids, about.book.asks))
+    return {"bids": bids, "asks": asks}, {}
+
+
+def _ticker(about: Asked) -> Told:
     """Best ask and bid, last trade, then of the day: volume, its mean price, trades, low, high and open."""
+    source, symbol, book = about.source, about.instrument.symbol, about.book
     (ask, asked), (bid, bidden) = (side.best() or ("0", "0") for side in (book.asks, book.bids))
     best = {"a": [ask, asked.partition(".")[0], asked], "b": [bid, bidden.partition(".")[0], bidden]}
-    trades, day = source.trades(i.symbol, HISTORY), source.day(i.symbol)
+    trades, day = source.trades(symbol, HISTORY), source.day(symbol)
     if day is None:
-        return best
+        return best, {}
     mean = float(day.turnover) / float(day.volume) if float(day.volume) else float(day.last)
     spans = {"v": day.volume, "p": f"{mean:.5f}", "t": len(trades), "l": day.low, "h": day.high}
     last = [day.last, trades[-1].size_text if trades else "0"]
-    return best | {"c": last} | {key: [value, value] for key, value in spans.items()} | {"o": day.open}
+    return best | {"c": last} | {key: [value, value] for key, value in spans.items()} | {"o": day.open}, {}
 
 
-_OF_A_PAIR: dict[str, Tell] = {"/0/public/Depth": _depth, "/0/public/Ticker": _ticker}
+def _trades(about: Asked) -> Told:
+    """The last ones, or the first after ``since`` in ns; then where the next begin: no moment is torn."""
+    since_ns, n = about.count("since", 0), min(about.count("count", TRADES), TRADES)
+    trades = about.source.trades_between(about.instrument.symbol, since_ns + 1, about.now_ns + 1)
+    trades = trades if since_ns else trades[-n:]
+    last_ns = max([trade.venue_ns or 0 for trade in trades[:n]], default=since_ns)
+    rows = [_past_trade(trade) for trade in trades if (trade.venue_ns or 0) <= last_ns]
+    return rows, {"last": str(last_ns)}
+
+
+def _past_trade(trade: Trade) -> list[object]:
+    ns, side = trade.venue_ns or 0, "b" if trade.side == "buy" else "s"
+    time = Raw(f"{ns // SECOND}.{ns % SECOND // 100:07d}".encode())
+    return [trade.price_text, trade.size_text, time, side, "l", "", trade.number]
+
+
+def _candles(about: Asked) -> Told:
+    """The last ones that begin after ``since``, in s, with the running one; and the last that is whole."""
+    minutes, now_ns = about.count("interval", 1), about.now_ns
+    if minutes not in INTERVALS:
+        raise ValueError("EGeneral:Invalid arguments")
+    length_ns = minutes * MINUTE
+    since_ns = max(about.count("since", 0) * SECOND + 1, now_ns - CANDLES * length_ns)
+    bars = about.source.bars(about.instrument.symbol, length_ns, since_ns, now_ns + 1)
+    last_s = max([bar.start_ns // SECOND for bar in bars if bar.closed], default=0)
+    return [_candle(bar) for bar in bars], {"last": last_s}
+
+
+def _candle(bar: Bar) -> list[object]:
+    prices = [bar.open_text, bar.high_text, bar.low_text, bar.close_text, bar.vwap_text]
+    return [bar.start_ns // SECOND, *prices, bar.volume_text, bar.trades]
+
+
+_OF_A_PAIR: dict[str, Tell] = {
+    "/0/public/Depth": _depth,
+    "/0/public/Ticker": _ticker,
+    "/0/public/Trades": _trades,
+    "/0/public/OHLC": _candles,
+}

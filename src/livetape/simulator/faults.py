@@ -92,11 +92,13 @@ class Refuse(Spell, frozen=True):
 class Mute(Spell, frozen=True):
     """The connections that are open stay so and say nothing; new ones do.
 
-    What they should have said comes late where this ``lasts``, and never where it does not end (0).
+    What they should have said comes late where this ``lasts``, and never where it does not end (0). With
+    ``pongs`` they answer protocol pings all the same: the socket lives, and the feed is dead.
     """
 
     example: ClassVar[str] = "mute:after=5s,for=10s"
     lasts: float = 0.0
+    pongs: int = 0
 
 
 class Busy(Spell, frozen=True):
@@ -279,6 +281,10 @@ class Pipe:
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._ready = b""
         self._looked_s = 0.0
+
+    def mute(self, now_s: float) -> bool:
+        """Whether nothing comes out, and no frame is half out, so that another may be sent past this."""
+        return now_s < self.muted_until_s and not self._ready
 
     def put(self, data: bytes, now_s: float) -> None:
         """One end."""

@@ -144,7 +144,8 @@ class Chart:
 
     def _draw(self) -> Iterator[Candle]:
         """The past, drawn from the seed, latest minute first: its last close is the start price."""
-        listing, random = self._listing, Random(f"{self._seed} {self._listing.symbol} past")
+        listing = self._listing
+        random = Random(f"{self._seed} {listing.spot or listing.symbol} past")  # of a perpetual its spot's
         mean = listing.rate * self._rate * 60 * PRINTS
         lots = listing.size / float(listing.size_step) * FILL
         away = 0.0

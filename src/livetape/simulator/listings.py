@@ -1,7 +1,7 @@
 """What can be simulated: the instruments of every asset class, and the steps they are counted in (floor 4).
 
 Prices, names and rates are plausible, no more. Each instrument goes its own way: an option does not follow
-its stock, nor SPX500 the SPX.
+its stock, nor SPX500 the SPX. Only a perpetual follows its spot.
 """
 
 from decimal import Decimal
@@ -25,6 +25,8 @@ class Listing(Struct, frozen=True):
     volatility: float  #: of the fair price, relative, per square root of a second
     size: float  #: of a typical order, in the base unit
     asset: str = "crypto"  #: "crypto", "stock", "forex", "index" or "option"
+    spot: str = ""  #: of a perpetual: the symbol whose price is its index
+    depth: float = 1.0  #: how many times the usual orders rest, over how many times the usual ticks
 
     def wander(self, away: float, seconds: float, random: Random) -> float:
         """The logarithm of the fair over the start price, ``seconds`` after it was ``away``."""
@@ -71,6 +73,11 @@ CRYPTO = (
     Listing("SOL-USDT", "Solana / Tether", "187.28", "0.01", "0.00000001", 14, 0.00005, 12.0),
     Listing("XRP-USDT", "XRP / Tether", "2.41330", "0.00001", "0.00000001", 9, 0.00003, 900.0),
     Listing("DOGE-USDT", "Dogecoin / Tether", "0.35115", "0.00001", "0.00000001", 7, 0.00006, 5000.0),
+)
+
+PERPETUALS = (
+    Listing("BTCGUSDPERP", "Bitcoin perpetual", "96840.0", "0.5", "0.0001", 9, 0.00002, 0.05, spot="BTC-USD"),
+    Listing("ETHGUSDPERP", "Ether perpetual", "3413.90", "0.05", "0.001", 7, 0.00003, 0.8, spot="ETH-USD"),
 )
 
 STOCKS = (
@@ -144,6 +151,7 @@ OPTIONS = (
 
 _LISTED = {
     "alpaca": (*STOCKS, *CRYPTO, *OPTIONS),
+    "gemini": (*LISTINGS, *PERPETUALS),
     "finnhub": (*STOCKS, *FOREX, *CRYPTO),
     "itick": (*FOREX, *INDICES, *STOCKS, *(i for i in CRYPTO if i.symbol.endswith("-USDT"))),
 }

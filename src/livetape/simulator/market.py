@@ -7,19 +7,21 @@ multiples of an instrument's steps; text is made from these integers, so nothing
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from heapq import heapify, heapreplace
 from itertools import islice
 from math import exp
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..core.book import Book, Side
 from ..core.dialect import Action, Change, Day, Source
-from ..core.events import Bar, Trade
+from ..core.events import Bar, Mark, Trade
 from ..core.instruments import Channel, Instrument
 from ..core.times import SECOND
-from .history import Chart
+from .history import MINUTE, Chart
 from .listings import Grid, Listing
 
 HISTORY = 1000  #: prints kept of each instrument
@@ -29,6 +31,9 @@ EAGER = 0.3  #: how likely an action takes what is offered at the fair price or 
 NOISE = 0.04  #: how likely an action takes what is not
 SWEEP = 8.0  #: size of an order that takes, in typical sizes
 WHOLE = 0.8  #: share of cancels that take away the whole order
+LEASH = 0.1  #: how far a perpetual strays from its index, where others stray from their start by 1
+MARK_PARTS = 500  #: of a tick, to which a mark price is rounded
+FUNDINGS = 8  #: payments in which a premium would be paid off
 NEVER = 2**63 - 1  #: the end of all times in ns
 
 
@@ -102,8 +107,10 @@ class Engine:
         self._listing = listing
         self._channel = str(Channel(venue, listing.symbol, "trade"))
         self._prices, self._sizes = Grid(listing.price_step), Grid(listing.size_step)
+        self._halves = Grid(f"{Decimal(listing.price_step) / 2:f}")
         self._typical = listing.size / float(listing.size_step)
         self._rate = listing.rate * rate
+        self._usual, self._reach = ORDERS * listing.depth, round(REACH * listing.depth)
         self._start = self._fair = self._prices.count(listing.price)
         self._away = 0.0  # logarithm of the fair over the start price
         self._last_id = 0
@@ -127,15 +134,19 @@ class Engine:
         if self._random.random() < (EAGER if bargain else NOISE):
             return self._cross(own, other)
         # The more orders rest, the more are cancelled: depth stays stationary. The last one never is.
-        if self._random.random() * 2 * ORDERS < len(own.orders) - 1:
+        if self._random.random() * 2 * self._usual < len(own.orders) - 1:
             return self._cancel(own)
         return self._place(own, other)
+
+    def middle(self) -> str:
+        """The price in the middle of the best two."""
+        return self._halves.text(self.asks.ranks[0] - self.bids.ranks[0])
 
     def _fill(self) -> None:
         """Make the book of the start: one order each side of the fair price, then as many as is usual."""
         for own, other in ((self.bids, self.asks), (self.asks, self.bids)):
             self._submit(own, other, own.sign * self._start + 1, self._lots())
-        for _ in range(ORDERS - 1):
+        for _ in range(round(self._usual) - 1):
             self._place(self.bids, self.asks)
             self._place(self.asks, self.bids)
 
@@ -145,7 +156,11 @@ class Engine:
 
     def _wander(self, seconds: float) -> None:
         self._away = self._listing.wander(self._away, seconds, self._random)
-        self._fair = max(1, round(self._start * exp(self._away)))
+        self._fair = max(1, round(self._worth()))
+
+    def _worth(self) -> float:
+        """The fair price in ticks, not rounded."""
+        return self._start * exp(self._away)
 
     def _lots(self, scale: float = 1.0) -> int:
         """A random size: half of the orders are smaller than the typical one times ``scale``."""
@@ -154,7 +169,7 @@ class Engine:
     def _place(self, own: Ladder, other: Ladder) -> Action:
         """An order that rests: not better than fair, not crossing, mostly near to the best such price."""
         best = max(own.sign * self._fair, 1 - other.ranks[0])
-        reach = min(REACH, abs(best) - 1)  # keeps bids above zero
+        reach = min(self._reach, abs(best) - 1)  # keeps bids above zero
         return self._submit(own, other, best + int(reach * self._random.random() ** 4), self._lots())
 
     def _cross(self, own: Ladder, other: Ladder) -> Action:
@@ -211,10 +226,49 @@ class Engine:
         return Change(ladder.side, price, remaining, self._sizes.text(delta), reason)
 
 
+class Perpetual(Engine):
+    """A perpetual: its fair price, the mark price, keeps near the index, the middle of the ``spot`` book.
+
+    The mark is told with its first action in a second. The funding rate, in percent an hour, is set with the
+    first one in a minute: an eighth of the premium over the index at that moment.
+    """
+
+    def __init__(
+        self, listing: Listing, seed: int, start_ns: int, venue: str, rate: float, *, spot: Engine
+    ) -> None:
+        super().__init__(listing, seed, start_ns, venue, rate)
+        self._spot = spot
+        self._ratio = self._start / float(spot.middle())  # with the premium of the start
+        self._name = str(Channel(venue, listing.symbol, "mark"))
+        self._marks = Grid(f"{Decimal(listing.price_step) / MARK_PARTS:f}")
+        self.mark = self._marked(start_ns)
+
+    def act(self) -> Action:
+        before_ns = self._ns
+        action = super().act()
+        if action.ns // SECOND == before_ns // SECOND:
+            return action
+        mark = self._marked(action.ns)
+        if action.ns // MINUTE == before_ns // MINUTE:
+            mark = replace(mark, funding_text=None)
+        self.mark = replace(mark, funding_text=mark.funding_text or self.mark.funding_text)
+        return replace(action, mark=mark)
+
+    def _worth(self) -> float:
+        return self._ratio * float(self._spot.middle()) * exp(LEASH * self._away)
+
+    def _marked(self, ns: int) -> Mark:
+        """The mark, with the funding rate that would be set now."""
+        index, price = self._spot.middle(), self._marks.text(round(self._worth() * MARK_PARTS))
+        premium = 1 - Decimal(index) / Decimal(price)
+        return Mark(self._name, ns, price, index, f"{premium * 100 / FUNDINGS:.5f}")
+
+
 class Market(Source):
     """All instruments of one ``venue``. ``rate`` multiplies the rates of the ``listings``.
 
-    Each instrument draws its own chance from ``seed``: it does the same whatever else is listed.
+    Each instrument draws its own chance from ``seed``: it does the same whatever else is listed. Only a
+    perpetual needs its spot to be listed before it, else it raises KeyError.
     The books of ``closed`` assets stand, and nothing happens in them.
     """
 
@@ -229,7 +283,13 @@ class Market(Source):
         closed: frozenset[str] = frozenset(),
     ) -> None:
         self.now_ns = start_ns  #: everything due until then has happened
-        self.engines = {i.symbol: Engine(i, seed, start_ns, venue, rate) for i in listings}
+        self.engines: dict[str, Engine] = {}
+        for i in listings:
+            if i.spot:
+                spot = self.engines[i.spot]
+                self.engines[i.symbol] = Perpetual(i, seed, start_ns, venue, rate, spot=spot)
+            else:
+                self.engines[i.symbol] = Engine(i, seed, start_ns, venue, rate)
         # How the venue spells a symbol is known to its dialect alone, so native is the unified spelling.
         self._instruments = [
             Instrument(i.symbol, i.symbol, i.price_step, i.size_step, i.name, i.asset) for i in listings
@@ -287,3 +347,8 @@ class Market(Source):
         """The current UTC day; None of an unknown symbol."""
         engine = self.engines.get(symbol)
         return engine.chart.day(self.now_ns) if engine else None
+
+    def mark(self, symbol: str) -> Mark | None:
+        """Mark price, index and funding rate, in percent an hour; None of what is no perpetual."""
+        engine = self.engines.get(symbol)
+        return engine.mark if isinstance(engine, Perpetual) else None

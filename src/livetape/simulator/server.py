@@ -46,12 +46,20 @@ class Client:
         self.sent: dict[str, int] = {}
         self.frames = 0  #: that it was sent
         self.pinged = False  #: and has not said anything since
+        self.pongs = False  #: whether it is answered pings while it is told nothing
         self._request, self._ws = request, ws
 
     def write(self, frames: bytes, now_s: float) -> None:
         """Send whole frames, unless a fault holds them up."""
         self.pipe.put(frames, now_s)
         self.flush(now_s)
+
+    def pong(self, data: bytes, now_s: float) -> None:
+        """Answer a ping, past what a fault holds up where the fault lets pongs through."""
+        if self.pongs and self.pipe.mute(now_s):
+            self.socket.write(framed(data, PONG))
+        else:
+            self.write(framed(data, PONG), now_s)
 
     def flush(self, now_s: float) -> None:
         """Send what is held up no longer. Who does not read is cut off."""
@@ -162,6 +170,8 @@ class Vendor:
             until_s = loop.time() + BUSY_S
             for action in self.market.advance(self._now_ns()):
                 memo: dict[str, bytes] = {}
+                for dialect in self._dialects:
+                    dialect.witness(self.market, self.house, action)
                 for client in self.clients:
                     self._send(client, client.dialect.push(action, memo), action.ns)
                 if loop.time() > until_s:  # a market that is too busy for this machine runs late
@@ -238,7 +248,8 @@ class Vendor:
     def _hear(self, client: Client, message: WSMessage) -> None:
         client.pinged = False
         if message.type is WSMsgType.PING:
-            client.write(framed(message.data, PONG), self._now_s())
+            client.dialect.pinged(self._now_ns())
+            client.pong(message.data, self._now_s())
         elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
             data = message.data if isinstance(message.data, bytes) else message.data.encode()
             now_ns = self._now_ns()
@@ -310,8 +321,9 @@ class Vendor:
                 client.dialect.leaving = MAINTENANCE
             case Reset() | Refuse():
                 client.dialect.leaving = Hangup()
-            case Mute(lasts=lasts):
+            case Mute(lasts=lasts, pongs=pongs):
                 client.pipe.muted_until_s = self._age_s + lasts if lasts else inf
+                client.pongs = pongs > 0
 
     def _part(self) -> None:
         """End the connections that the vendor wants to end."""
@@ -332,8 +344,9 @@ class Vendor:
             return web.Response()
         for busy in self.faults.of(Busy):
             if busy.holds(now_s):
-                headers = {"Retry-After": str(ceil(busy.retry)), "Date": self._date()}
-                return web.Response(status=busy.status, headers=headers)
+                speaks, *_ = self._dialects
+                headers = {"Retry-After": str(ceil(busy.retry))}
+                return self._response(Answer(busy.status, speaks.busy(busy.status), headers))
         return None
 
 

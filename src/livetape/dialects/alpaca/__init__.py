@@ -7,11 +7,12 @@ market tells a client. Days are those of UTC.
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import ClassVar, NamedTuple
 
 from msgspec import MsgspecError, Struct
 
-from ...adapters.alpaca import DailyBar, Failure, Success, UpdatedBar, WireBar
+from ...adapters.alpaca.wire import DailyBar, Failure, Success, UpdatedBar, WireBar
 from ...core.credentials import Credentials
 from ...core.decimals import Level
 from ...core.dialect import Action, Answer, Call, Dialect, Hangup, House, Pushed, Source
@@ -112,6 +113,15 @@ class AlpacaDialect(Dialect):
     @classmethod
     def answer(cls, source: Source, house: House, call: Call, now_ns: int) -> Answer | None:
         return rest.answer(source, house, key_of(call.headers), call, now_ns)
+
+    @classmethod
+    def witness(cls, source: Source, house: House, action: Action) -> None:
+        rest.remember(source, house, action)
+
+    @classmethod
+    def busy(cls, status: int) -> bytes:
+        said = "too many requests." if status == 429 else HTTPStatus(status).phrase
+        return rest.refusal(status, said).body
 
     # What a client asks
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec import json, msgpack
 from msgspec.structs import replace
 
-from ...adapters.alpaca import (
+from ...adapters.alpaca.wire import (
     Article,
     Band,
     Cancel,
