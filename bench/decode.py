@@ -6,11 +6,7 @@ README.md says what is measured and how. This process only makes the frames and 
 process of its own, one at a time, in turns.
 """
 
-import os
-import platform
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -22,11 +18,10 @@ from ingest import binance_depth
 from msgspec import Raw, Struct, field, json, msgpack
 from msgspec.structs import replace
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
-from sides import HERE, Side, peer_python, version_of
+from sides import Peer, Side, compared, recordings, show, version_of
 
-from livetape import __version__, dialects
+from livetape import dialects
 from livetape.adapters import find
 from livetape.core.credentials import Credentials
 from livetape.core.dialect import Call
@@ -86,7 +81,7 @@ def rows() -> list[Row]:
         Row("Finnhub", told("finnhub", ["AAPL", "MSFT", "BTC-USDT", "ETH-USDT"], "trade")),
         Row("Alpaca v1", told("alpaca", STOCKS, "trade", "quote", api="v1")),
     ]
-    root = Path(os.environ.get("LIVETAPE_RECORDINGS") or HERE.parents[1] / "shared" / "data")
+    root = recordings()
     return [*simulated, *(recorded(root) if root.is_dir() else []), *alpaca()]
 
 
@@ -155,7 +150,7 @@ class Job(NamedTuple):
     sides: list[tuple[Side, int]]
 
 
-def handed_over(rows: Sequence[Row], ours: Side, peer: Side | None) -> Iterator[Job]:
+def handed_over(rows: Sequence[Row], ours: Side, peer: Side | None = None) -> Iterator[Job]:
     """Give the sides their loads, and see that both make the same of the same events."""
     asked = count()
     for number, row in enumerate(rows):
@@ -203,25 +198,17 @@ def main(
     peer: Annotated[bool, typer.Option(help="Measure alpaca-py too; it is installed on first use.")] = True,
 ) -> None:
     """Nanoseconds from a frame's bytes to its events, for every adapter."""
-    notes = [f"livetape {__version__}, pure Python, on Python {platform.python_version()}."]
-    with ExitStack() as stack:
-        ours, theirs = stack.enter_context(Side(sys.executable, HERE / "decode_livetape.py")), None
-        if peer:
-            try:
-                python = peer_python("alpaca-py", PEER, "alpaca.data.live")
-            except LookupError as missing:
-                notes.append(f"{missing}. livetape is measured alone.")
-            else:
-                theirs = stack.enter_context(Side(python, "-I", HERE / "decode_peer.py"))
-                versions = [
-                    f"{name} {version_of(name, python)}" for name in ("alpaca-py", "pydantic", "msgpack")
-                ]
-                notes.append(f"{', '.join(versions)}: unpackb, then the stream's _cast, always from msgpack.")
-        jobs = list(handed_over(rows(), ours, theirs))
+    alpaca_py = Peer("alpaca-py", PEER, "alpaca.data.live", about)
+    with compared("decode", alpaca_py if peer else None) as (sides, notes):
+        jobs = list(handed_over(rows(), *sides))
         taken = measured(jobs, rounds)
-    console = Console(width=110)
-    console.print(table(jobs, taken))
-    console.print(*notes, sep="\n", highlight=False, markup=False)
+    show(table(jobs, taken), *notes)
+
+
+def about(python: Path) -> list[str]:
+    """What must be known to read the comparison."""
+    versions = [f"{name} {version_of(name, python)}" for name in ("alpaca-py", "pydantic", "msgpack")]
+    return [f"{', '.join(versions)}: unpackb, then the stream's _cast, always from msgpack."]
 
 
 if __name__ == "__main__":

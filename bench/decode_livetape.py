@@ -1,13 +1,13 @@
 """livetape's side of ``decode.py``: questions come as lines of JSON on stdin, answers leave on stdout."""
 
 import gc
-import sys
+from functools import partial
 from time import thread_time_ns
 from typing import get_args
 
 from decode import KEY, Load, Outcome
 from ingest_livetape import forget
-from msgspec import json
+from sides import answer
 
 from livetape.adapters import find
 from livetape.core.adapter import Adapter
@@ -57,19 +57,5 @@ def measured(load: Load) -> float:
     return (thread_time_ns() - began) / len(load.frames)
 
 
-def main() -> None:
-    loads: list[Load] = []
-    question = json.Decoder(Load | int)
-    for line in sys.stdin.buffer:
-        match question.decode(line):
-            case Load() as load:
-                loads.append(load)
-                answer: object = outcome(load)
-            case number:
-                answer = measured(loads[number])
-        sys.stdout.buffer.write(json.encode(answer) + b"\n")
-        sys.stdout.buffer.flush()
-
-
 if __name__ == "__main__":
-    main()
+    answer(Load, lambda load: (outcome(load), partial(measured, load)))

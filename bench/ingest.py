@@ -7,12 +7,8 @@ a process of its own, one at a time, in turns.
 """
 
 import gzip
-import os
-import platform
 import re
-import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -22,14 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 import typer
 from msgspec import Struct, field, json
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
-from sides import Side, peer_python, version_of
+from sides import Peer, Side, compared, recordings, show, version_of
 
-from livetape import __version__
 from livetape.core.instruments import unified
 
-HERE = Path(__file__).resolve().parent
 PEER = "cryptofeed<3"  # 3.x needs Python 3.13
 LEAST = 4_000  #: messages in a round; a shorter recording is driven several times, afresh each time
 
@@ -150,10 +143,10 @@ def split(lines: list[Frame], flows: Callable[[int, str], object]) -> tuple[list
 # The measurement
 
 
-def measured(sides: list[Side], compared: list[Row], rounds: int) -> list[list[list[float]]]:
+def measured(sides: list[Side], driven: list[Row], rounds: int) -> list[list[list[float]]]:
     """Nanoseconds a message, by row, round and side; the sides take turns at going first."""
-    passes = [ceil(LEAST / len(row.recordings[0].frames)) for row in compared]
-    taken: list[list[list[float]]] = [[] for _ in compared]
+    passes = [ceil(LEAST / len(row.recordings[0].frames)) for row in driven]
+    taken: list[list[list[float]]] = [[] for _ in driven]
     for turn in range(rounds):
         for number, times in enumerate(taken):
             order = sides if turn % 2 else sides[::-1]
@@ -162,7 +155,7 @@ def measured(sides: list[Side], compared: list[Row], rounds: int) -> list[list[l
     return taken
 
 
-def table(compared: list[Row], taken: list[list[list[float]]]) -> Table:
+def table(driven: list[Row], taken: list[list[list[float]]]) -> Table:
     """The result, medians over the rounds."""
     result = Table("recording", "messages", "livetape frames/s", "ns/msg", box=SIMPLE_HEAD)
     if len(taken[0][0]) > 1:
@@ -170,7 +163,7 @@ def table(compared: list[Row], taken: list[list[list[float]]]) -> Table:
         result.add_column("ratio")
     for column in result.columns[1:]:
         column.justify = "right"
-    for row, times in zip(compared, taken, strict=True):
+    for row, times in zip(driven, taken, strict=True):
         medians = [median(side) for side in zip(*times, strict=True)]
         cells = [f"{len(row.recordings[0].frames):,}", f"{1e9 / medians[0]:,.0f}"]
         cells += [f"{ns:,.0f}" for ns in medians]
@@ -185,36 +178,25 @@ def main(
     peer: Annotated[bool, typer.Option(help="Measure cryptofeed too; it is installed on first use.")] = True,
 ) -> None:
     """Frames per second and ns per message: bytes to event to book to callback, on the recordings."""
-    root = Path(os.environ.get("LIVETAPE_RECORDINGS") or HERE.parents[1] / "shared" / "data")
+    root = recordings()
     if not root.is_dir():
         raise SystemExit(f"no recordings at {root}; LIVETAPE_RECORDINGS names their directory")
-    notes = [f"livetape {__version__}, pure Python, on Python {platform.python_version()}."]
-    compared = rows(root)
-    with ExitStack() as stack:
-        sides = [stack.enter_context(Side(sys.executable, HERE / "ingest_livetape.py"))]
-        if peer:
-            try:
-                python = peer_python("cryptofeed", PEER, "cryptofeed.exchanges")
-            except LookupError as missing:
-                notes.append(f"{missing}. livetape is measured alone.")
-            else:
-                sides.append(stack.enter_context(Side(python, "-I", HERE / "ingest_peer.py")))
-                notes += about(version_of("cryptofeed", python), version_of("order_book", python))
-        for row in compared:
+    driven, cryptofeed = rows(root), Peer("cryptofeed", PEER, "cryptofeed.exchanges", about)
+    with compared("ingest", cryptofeed if peer else None) as (sides, notes):
+        for row in driven:
             given = zip(sides, row.recordings, strict=False)
             outcomes = [
                 side.load(Load(recording, row.verify, row.look), Outcome) for side, recording in given
             ]
             if outcomes[0] != outcomes[-1]:
                 raise SystemExit(f"{row.title}: the two sides disagree: {outcomes}")
-        taken = measured(sides, compared, rounds)
-    console = Console(width=110)
-    console.print(table(compared, taken))
-    console.print(*notes, sep="\n", highlight=False, markup=False)
+        taken = measured(sides, driven, rounds)
+    show(table(driven, taken), *notes)
 
 
-def about(cryptofeed: str, order_book: str) -> list[str]:
+def about(python: Path) -> list[str]:
     """What must be known to read the comparison."""
+    cryptofeed, order_book = version_of("cryptofeed", python), version_of("order_book", python)
     notes = [
         f"cryptofeed {cryptofeed}, order_book {order_book}: its message_handler, awaited, async callbacks.",
         "Both sides called back equally often and ended with the same best bid and ask in every book.",

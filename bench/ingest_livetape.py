@@ -3,10 +3,11 @@
 import gc
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import thread_time_ns
 
 from ingest import Load, Outcome, Recording
-from msgspec import json
+from sides import answer
 
 from livetape.adapters import find
 from livetape.adapters.kraken import Kraken
@@ -53,8 +54,8 @@ def started(recording: Recording, verify: bool | None) -> Session:
         session.receive(text.encode(), ns)
     for effect in session.effects():
         if isinstance(effect, Fetch):
-            body = recording.snapshots[recording.symbols[effect.symbol]]
-            session.fetched(effect.symbol, body.encode(), recording.start[-1][0])
+            body = recording.snapshots[recording.symbols[effect.name]]
+            session.fetched(effect.name, body.encode(), recording.start[-1][0])
     return session
 
 
@@ -101,22 +102,17 @@ def outcome(session: Session, frames: list[tuple[int, bytes]]) -> Outcome:
     return Outcome(sum(isinstance(event, BookUpdate | Trade) for event in seen), best)
 
 
-def main() -> None:
-    loaded: list[tuple[Load, list[tuple[int, bytes]]]] = []
-    question = json.Decoder(Load | int)
-    for line in sys.stdin.buffer:
-        match question.decode(line):
-            case Load() as load:
-                frames = [(ns, text.encode()) for ns, text in load.recording.frames]
-                loaded.append((load, frames))
-                answer: object = outcome(started(load.recording, load.verify), frames)
-            case number:
-                load, frames = loaded[number]
-                callback = look if load.look else pass_over
-                answer = drive(started(load.recording, load.verify), frames, callback) / len(frames)
-        sys.stdout.buffer.write(json.encode(answer) + b"\n")
-        sys.stdout.buffer.flush()
+def measured(load: Load, frames: list[tuple[int, bytes]]) -> float:
+    """CPU nanoseconds a frame."""
+    callback = look if load.look else pass_over
+    return drive(started(load.recording, load.verify), frames, callback) / len(frames)
+
+
+def taken(load: Load) -> tuple[Outcome, Callable[[], float]]:
+    """What comes of ``load``, and how to measure it."""
+    frames = [(ns, text.encode()) for ns, text in load.recording.frames]
+    return outcome(started(load.recording, load.verify), frames), partial(measured, load, frames)
 
 
 if __name__ == "__main__":
-    main()
+    answer(Load, taken)

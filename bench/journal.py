@@ -26,8 +26,8 @@ import typer
 from msgspec import json
 from msgspec.structs import replace
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+from sides import show
 
 from livetape import __version__, clock
 from livetape.core.events import BookUpdate, MarketEvent, Proof, Quote, Trade
@@ -258,15 +258,12 @@ def main(
     found = measured(rounds, rate, seconds)
     ours, theirs = found["livetape"].bursts, found["executemany"].bursts
     ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-    console = Console(width=110)
-    console.print(table(found))
-    console.print(
+    show(
+        table(found),
         f"{BURST:,} records at once: livetape {median(ours):,.0f} records/s,"
         f" executemany {median(theirs):,.0f}; ratio {ratio:.2f}, median of {rounds} rounds.",
         f"livetape {__version__} with SQLite {apsw.sqlite_lib_version()}, executemany with SQLite"
         f" {sqlite3.sqlite_version}, Python {platform.python_version()}.",
-        sep="\n",
-        highlight=False,
     )
 
 

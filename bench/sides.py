@@ -1,16 +1,28 @@
 """The sides of a benchmark: processes that work one at a time, and the environments of peers."""
 
 import os
+import platform
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from msgspec import Struct, json
+from rich.console import Console
+from rich.table import Table
+
+from livetape import __version__
 
 HERE = Path(__file__).resolve().parent
+Load = TypeVar("Load", bound=Struct)
 Outcome = TypeVar("Outcome")
+
+
+def recordings() -> Path:
+    """The directory where recordings are looked for; it need not be there."""
+    return Path(os.environ.get("LIVETAPE_RECORDINGS") or HERE.parents[1] / "shared" / "data")
 
 
 class Side:
@@ -42,6 +54,53 @@ class Side:
         if not (answer := self._process.stdout.readline()):
             raise SystemExit(f"{self._process.args!r} gave up; its error is above")
         return answer
+
+
+def answer(kind: type[Load], taken: Callable[[Load], tuple[Struct, Callable[[], float]]]) -> None:
+    """Be the process that a ``Side`` asks. ``taken`` tells what comes of a load, and how to measure it."""
+    question, measures = json.Decoder(kind | int), list[Callable[[], float]]()
+    for line in sys.stdin.buffer:
+        asked = question.decode(line)
+        if isinstance(asked, int):
+            said: Struct | float = measures[asked]()
+        else:
+            said, measure = taken(asked)
+            measures.append(measure)
+        sys.stdout.buffer.write(json.encode(said) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class Peer(NamedTuple):
+    """With whom livetape is compared; ``about`` an environment that holds it are notes to the result."""
+
+    name: str
+    requirement: str
+    module: str
+    about: Callable[[Path], list[str]]
+
+
+@contextmanager
+def compared(bench: str, peer: Peer | None) -> Iterator[tuple[list[Side], list[str]]]:
+    """livetape's side of ``bench`` and, where there is one, the peer's; and notes to the result."""
+    notes = [f"livetape {__version__}, pure Python, on Python {platform.python_version()}."]
+    with ExitStack() as stack:
+        sides = [stack.enter_context(Side(sys.executable, HERE / f"{bench}_livetape.py"))]
+        if peer:
+            try:
+                python = peer_python(peer.name, peer.requirement, peer.module)
+            except LookupError as missing:
+                notes.append(f"{missing}. livetape is measured alone.")
+            else:
+                sides.append(stack.enter_context(Side(python, "-I", HERE / f"{bench}_peer.py")))
+                notes += peer.about(python)
+        yield sides, notes
+
+
+def show(table: Table, *notes: str) -> None:
+    """Print a result."""
+    console = Console(width=110)
+    console.print(table)
+    console.print(*notes, sep="\n", highlight=False, markup=False)
 
 
 def peer_python(name: str, requirement: str, module: str) -> Path:

@@ -11,7 +11,15 @@ from livetape.core.events import BookUpdate, Gap, MarketEvent, Status, Trade
 from livetape.core.instruments import Channel
 from livetape.feeds.line import Line
 
+from . import sessions
+
 PATIENCE_S = 20.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 class Live:
@@ -49,22 +57,14 @@ class Live:
         return next(line.session.channels[name] for line in self.lines if name in line.session.channels)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while not condition():
-                await asyncio.sleep(0.005)
+        await until(condition)
 
     def conserved(self) -> bool:
         return conserved(self.app)
 
 
 def conserved(app: App) -> bool:
-    """Whether each channel delivered, superseded or discarded inside a gap all that it received."""
-    for line in app.hub.lines:
-        for state in line.session.channels.values():
-            held = len(state.pending) if state.pending is not None and state.book is None else 0
-            if state.received != state.delivered + state.superseded + state.discarded + held:
-                return False
-    return True
+    return all(sessions.conserved(line.session) for line in app.hub.lines)
 
 
 @asynccontextmanager

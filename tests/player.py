@@ -106,3 +106,14 @@ class Player:
             script.cancel()
             await asyncio.gather(script, return_exceptions=True)
         return ws
+
+
+def playing(frames: Iterable[bytes]) -> Player:
+    """Plays ``frames`` to each client that has asked for something, then says no more."""
+
+    async def script(connection: Connection) -> None:
+        await connection.subscribed.wait()
+        await connection.play(frames)
+        await connection.idle()
+
+    return Player(script)

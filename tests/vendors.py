@@ -17,5 +17,14 @@ async def vendor(
         yield serving
 
 
+def packaged(directory: Path, module: str, source: str) -> None:
+    """Put the adapter ``Acme`` of ``source`` there as an installed package of somebody else's."""
+    (directory / f"{module}.py").write_text(source)
+    info = directory / f"{module}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[livetape.adapters]\nacme = {module}:Acme\n")
+
+
 def config_for(*vendors: Vendor, sources: list[str] | None = None) -> Config:
     return Config(sources or [], {each.venue: VenueConfig(ws_url=each.ws_url) for each in vendors})

@@ -9,7 +9,9 @@ from livetape.adapters import find, venues
 from livetape.core.errors import ConfigError
 from livetape.core.events import Trade
 from livetape.core.instruments import Channel
-from livetape.core.session import Session
+
+from ..sessions import opened
+from ..vendors import packaged
 
 ACME = """
 from livetape.core.adapter import Adapter
@@ -36,11 +38,7 @@ class Acme(Adapter):
 
 @pytest.fixture
 def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "acme_tape.py").write_text(ACME)
-    info = tmp_path / "acme_tape-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-tape\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[livetape.adapters]\nacme = acme_tape:Acme\n")
+    packaged(tmp_path, "acme_tape", ACME)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "acme_tape", raising=False)
 
@@ -48,9 +46,7 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("acme")
 def test_a_venue_of_another_package_works_like_ours() -> None:
     assert "acme" in venues()
-    session = Session(find("acme")())
-    session.want([Channel("acme", "BTC-USD", "trade")], 1)
-    session.connected(1)
+    session = opened(find("acme")(), [Channel("acme", "BTC-USD", "trade")])
     events = session.receive(b"BTC-USD 63004.90 0.5", 2)
     assert [e.price_text for e in events if isinstance(e, Trade)] == ["63004.90"]
 

@@ -1,7 +1,6 @@
 """Finnhub's frames, to the letter; its refusals without names; its copies of trades."""
 
 from collections import Counter
-from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -15,8 +14,11 @@ from livetape.core.effects import Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import Denied, Heartbeat, Message, News, Status, Trade, Why
 from livetape.core.instruments import Channel, Instrument, unified
-from livetape.core.session import REFUSED_S, Session
+from livetape.core.session import REFUSED_S
 from livetape.core.times import MILLISECOND, SECOND
+
+from ..sessions import opened
+from .damage import damaged, decodes_or_refuses
 
 
 def channels(*names: str) -> list[Channel]:
@@ -143,15 +145,9 @@ def test_what_is_not_known_is_refused(frame: bytes) -> None:
         Finnhub().decode(frame)
 
 
-@given(data=st.data())
-def test_any_damage_decodes_or_is_refused(data: st.DataObject) -> None:
-    frame = data.draw(st.sampled_from([frame for frame, _ in SAID]) | st.binary(max_size=200))
-    start = data.draw(st.integers(0, len(frame)))
-    end = data.draw(st.integers(start, len(frame)))
-    damage = st.sampled_from([b"null", b"-1", b'""', b"[]", b"{}", b"9" * 40, b'"\\ud800"', b"[" * 3000])
-    adapter = Finnhub({"duplicate": 2})
-    with suppress(DecodeError):
-        adapter.decode(frame[:start] + data.draw(damage | st.binary(max_size=10)) + frame[end:])
+@given(damaged(st.sampled_from([frame for frame, _ in SAID]) | st.binary(max_size=200), most=1_000))
+def test_any_damage_decodes_or_is_refused(frame: bytes) -> None:
+    decodes_or_refuses(Finnhub({"duplicate": 2}), frame)
 
 
 # What it is asked
@@ -335,9 +331,7 @@ def test_news_may_lie_outside_the_plan() -> None:
 
 def test_a_refused_symbol_is_asked_for_again_later() -> None:
     """Symbols that are good have been called invalid for 45 minutes."""
-    session = Session(Finnhub())
-    session.want(channels("AAPL/trade"), SECOND)
-    session.connected(SECOND)
+    session = opened(Finnhub(), channels("AAPL/trade"), SECOND)
     session.effects()
     [status] = session.receive(b'{"type":"error","msg":"Invalid symbol AAPL"}', 2 * SECOND)
     assert isinstance(status, Status)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from livetape.core.events import Trade
-from livetape.store.journal import Journal
+from livetape.core.times import SECOND
 
+from ..store.tape import written
 from .running import livetape
 
 T0 = 1_795_253_400_000_000_000  #: 2026-11-21 09:30 UTC
@@ -14,11 +15,11 @@ T0 = 1_795_253_400_000_000_000  #: 2026-11-21 09:30 UTC
 
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
-    journal = Journal(tmp_path / "tape")
-    for i in range(100):
-        ns = T0 + i * 1_000_000_000
-        journal.record(Trade("kraken:BTC-USD/trade", ns, f"{96_800 + i}", "1", "buy", str(i), recv_ns=ns))
-    journal.close()
+    trades = [
+        Trade("kraken:BTC-USD/trade", ns, f"{96_800 + i}", "1", "buy", str(i), recv_ns=ns)
+        for i, ns in enumerate(range(T0, T0 + 100 * SECOND, SECOND))
+    ]
+    written(tmp_path / "tape", *trades)
     return tmp_path
 
 

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from ..vendors import vendor
+from ..vendors import packaged, vendor
 from .running import livetape
 
 NOBODY = "ws://127.0.0.1:9"
@@ -121,11 +121,7 @@ async def test_a_venue_that_does_not_exist_names_its_neighbour(tmp_path: Path) -
 
 
 async def test_a_venue_without_its_key_does_not_hide_the_others(tmp_path: Path) -> None:
-    (tmp_path / "acme.py").write_text(ADAPTER)
-    package = tmp_path / "livetape_acme-1.0.dist-info"
-    package.mkdir()
-    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: livetape-acme\nVersion: 1.0\n")
-    (package / "entry_points.txt").write_text("[livetape.adapters]\nacme = acme:Acme\n")
+    packaged(tmp_path, "acme", ADAPTER)
     async with vendor() as kraken:
         env = {"LIVETAPE_KRAKEN_WS_URL": kraken.ws_url, "PYTHONPATH": str(tmp_path)}
         wanted = ("btcusd", "--venue", "acme", "--venue", "kraken")

@@ -11,7 +11,10 @@ from livetape.core.instruments import Channel
 from livetape.core.keeper import OVERDUE_S
 from livetape.core.session import Session
 
+from ..sessions import conserved, opened
+
 SECOND = 1_000_000_000
+Bridging = tuple[Session, Callable[[], list[Fetch]]]
 GEMINI_SNAPSHOT = (
     b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","10","1"],["sell","11","2"]],"trades":[]}'
 )
@@ -22,10 +25,7 @@ def book(symbol: str = "BTC-USD", venue: str = "gemini") -> Channel:
 
 
 def session(venue: str, *kinds: str, api: str = "", **options: object) -> Session:
-    made = Session(find(venue, api)(options))
-    made.want([Channel(venue, "BTC-USD", kind) for kind in kinds], SECOND)
-    made.connected(SECOND)
-    return made
+    return opened(find(venue, api)(options), [Channel(venue, "BTC-USD", kind) for kind in kinds], SECOND)
 
 
 def sent(made: Session) -> list[bytes]:
@@ -34,14 +34,6 @@ def sent(made: Session) -> list[bytes]:
 
 def of(kind: type[MarketEvent], events: list[MarketEvent]) -> list[MarketEvent]:
     return [event for event in events if isinstance(event, kind)]
-
-
-def conserved(made: Session) -> bool:
-    return all(
-        s.received
-        == s.delivered + s.superseded + s.discarded + (len(s.pending or ()) if s.book is None else 0)
-        for s in made.channels.values()
-    )
 
 
 def change(side: str, price: str, size: str) -> bytes:
@@ -160,9 +152,7 @@ def test_what_comes_twice_is_delivered_once_where_the_venue_lets_one_know() -> N
         b'"price":"9004.21","quantity":"0.09","side":"buy"}'
     )
     assert [len(of(Trade, made.receive(line % n, 3 * SECOND))) for n in (1, 2, 1, 2, 3)] == [1, 1, 0, 0, 1]
-    bar = Session(find("kraken")())
-    bar.want([Channel("kraken", "BTC-USD", "quote")], SECOND)
-    bar.connected(SECOND)
+    bar = session("kraken", "quote")
     ticker = (
         b'{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":%d,"bid_qty":1,"ask":12,'
         b'"ask_qty":1,"timestamp":"2026-08-02T04:23:43.220187Z"}]}'
@@ -245,16 +235,12 @@ def rest(last: int, *bids: str) -> bytes:
 
 
 @pytest.fixture
-def bridging() -> tuple[Session, Callable[[], list[Fetch]]]:
-    made = Session(find("binance")())
-    made.want([book("BTC-USDT", "binance")], SECOND)
-    made.connected(SECOND)
+def bridging() -> Bridging:
+    made = opened(find("binance")(), [book("BTC-USDT", "binance")], SECOND)
     return made, lambda: [effect for effect in made.effects() if isinstance(effect, Fetch)]
 
 
-def test_a_fetched_book_is_bridged_without_loss_or_repetition(
-    bridging: tuple[Session, Callable[[], list[Fetch]]],
-) -> None:
+def test_a_fetched_book_is_bridged_without_loss_or_repetition(bridging: Bridging) -> None:
     made, fetches = bridging
     for first, last in ((1, 3), (4, 6), (7, 7)):
         assert not of(BookUpdate, made.receive(depth(first, last, size=str(last)), 2 * SECOND))
@@ -267,9 +253,7 @@ def test_a_fetched_book_is_bridged_without_loss_or_repetition(
     assert conserved(made)
 
 
-def test_a_snapshot_older_than_the_stream_is_fetched_again_later(
-    bridging: tuple[Session, Callable[[], list[Fetch]]],
-) -> None:
+def test_a_snapshot_older_than_the_stream_is_fetched_again_later(bridging: Bridging) -> None:
     made, fetches = bridging
     made.receive(depth(10, 12), 2 * SECOND)
     assert [fetch.attempt for fetch in fetches()] == [0]
@@ -281,9 +265,7 @@ def test_a_snapshot_older_than_the_stream_is_fetched_again_later(
     assert conserved(made)
 
 
-def test_a_lost_update_is_noticed_by_the_next_and_the_book_fetched(
-    bridging: tuple[Session, Callable[[], list[Fetch]]],
-) -> None:
+def test_a_lost_update_is_noticed_by_the_next_and_the_book_fetched(bridging: Bridging) -> None:
     made, fetches = bridging
     made.receive(depth(1, 3), 2 * SECOND)
     made.fetched("BTC-USDT", rest(3, "10"), 2 * SECOND)
@@ -365,9 +347,7 @@ def test_a_fetched_book_that_keeps_failing_is_asked_for_more_slowly() -> None:
     assert fetches < 20  # 40 s
 
 
-def test_a_loss_among_the_held_updates_is_found_when_they_are_joined(
-    bridging: tuple[Session, Callable[[], list[Fetch]]],
-) -> None:
+def test_a_loss_among_the_held_updates_is_found_when_they_are_joined(bridging: Bridging) -> None:
     made, fetches = bridging
     for first, last in ((1, 3), (4, 6), (9, 9), (10, 12), (13, 13)):
         made.receive(depth(first, last, size=str(last)), 2 * SECOND)

@@ -9,15 +9,19 @@ import pytest
 from livetape.adapters import find
 from livetape.adapters.binance import Binance
 from livetape.core import keeper as keeper_module
+from livetape.core.adapter import Adapter
 from livetape.core.decimals import Level
 from livetape.core.effects import Close, Effect, Fetch, Send
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Proof, Quote, Status, Trade, Trust, Why
 from livetape.core.instruments import Channel
 from livetape.core.session import Session
 
+from ..sessions import conserved, opened
+
 SECOND = 1_000_000_000
 BOOK = Channel("binance", "BTC-USDT", "book")
 KRAKEN_BOOK = Channel("kraken", "BTC-USD", "book")
+GEMINI_SNAPSHOT = b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","1"]],"trades":[]}'
 
 
 class ShortBinance(Binance):
@@ -53,18 +57,21 @@ def statuses(events: list[MarketEvent]) -> list[tuple[str, str]]:
     return [(event.channel, event.state) for event in events if isinstance(event, Status)]
 
 
-def conserved(made: Session) -> bool:
-    return all(
-        s.received
-        == s.delivered + s.superseded + s.discarded + (len(s.pending or ()) if s.book is None else 0)
-        for s in made.channels.values()
-    )
+def subscribed(adapter: Adapter, *channels: Channel) -> Session:
+    made = opened(adapter, channels, SECOND)
+    made.effects()
+    return made
 
 
-def binance(adapter: type[Binance] = Binance, *kinds: str) -> Session:
-    made = Session(adapter())
-    made.want([BOOK._replace(kind=kind) for kind in kinds or ("book",)], SECOND)
-    made.connected(SECOND)
+def binance(*kinds: str) -> Session:
+    return subscribed(Binance(), *(BOOK._replace(kind=kind) for kind in kinds or ("book",)))
+
+
+def short_binance() -> Session:
+    """With the first snapshot: a price a level, from 100 down and from 101 up."""
+    made = subscribed(ShortBinance(), BOOK)
+    made.receive(depth(1, 1), SECOND)
+    made.fetched("BTC-USDT", body(1, ladder(100, -1), ladder(101, 1)), SECOND)
     made.effects()
     return made
 
@@ -83,12 +90,12 @@ def crc(bids: list[Level], asks: list[Level]) -> int:
     return crc32("".join(n.replace(".", "").lstrip("0") for level in asks + bids for n in level).encode())
 
 
-def kraken() -> Session:
-    made = Session(find("kraken")())
-    made.want([KRAKEN_BOOK], SECOND)
-    made.connected(SECOND)
-    made.effects()
-    return made
+def kraken(*more: Channel) -> Session:
+    return subscribed(find("kraken")(), KRAKEN_BOOK, *more)
+
+
+def gemini() -> Session:
+    return opened(find("gemini")(), [Channel("gemini", "BTC-USD", "book")], SECOND)
 
 
 def test_an_acknowledgement_that_comes_late_asks_for_nothing_twice() -> None:
@@ -116,9 +123,7 @@ def test_each_update_of_a_bridge_is_told_with_the_book_of_its_moment() -> None:
         if isinstance(event, BookUpdate):
             told.append((event.last, event.book.bids.top(9)))
 
-    made = Session(Binance(), publish=publish)
-    made.want([BOOK], SECOND)
-    made.connected(SECOND)
+    made = opened(Binance(), [BOOK], SECOND, publish)
     for n in (4, 5, 6):
         made.receive(depth(n, n, bids=[("10", str(n))]), SECOND)
     made.fetched("BTC-USDT", body(4, [("10", "4")], []), SECOND)
@@ -126,7 +131,7 @@ def test_each_update_of_a_bridge_is_told_with_the_book_of_its_moment() -> None:
 
 
 def test_a_book_is_proved_only_as_deep_as_it_was_told() -> None:
-    made = binance(ShortBinance)
+    made = subscribed(ShortBinance(), BOOK)
     made.receive(depth(1, 1), SECOND)
     [first, *_] = updates(made.fetched("BTC-USDT", body(1, ladder(100, -1), ladder(101, 1)), SECOND))
     assert first.proof == Proof("sequence U/u", 20, SECOND)
@@ -136,10 +141,7 @@ def test_a_book_is_proved_only_as_deep_as_it_was_told() -> None:
 
 
 def test_a_snapshot_that_is_nearly_used_up_is_replaced_without_a_break() -> None:
-    made = binance(ShortBinance)
-    made.receive(depth(1, 1), SECOND)
-    made.fetched("BTC-USDT", body(1, ladder(100, -1), ladder(101, 1)), SECOND)
-    fetches(made)
+    made = short_binance()
     fall: list[Level] = [(price, "0") for price, _ in ladder(100, -1, 18)]
     made.receive(depth(2, 2, bids=fall), 2 * SECOND)
     assert fetches(made) == []  # two levels are left: a tenth
@@ -158,10 +160,7 @@ def test_a_snapshot_that_is_nearly_used_up_is_replaced_without_a_break() -> None
 
 
 def test_a_replacement_that_is_older_than_the_book_is_fetched_again() -> None:
-    made = binance(ShortBinance)
-    made.receive(depth(1, 1), SECOND)
-    made.fetched("BTC-USDT", body(1, ladder(100, -1), ladder(101, 1)), SECOND)
-    fetches(made)
+    made = short_binance()
     made.receive(depth(2, 9, bids=[(price, "0") for price, _ in ladder(100, -1, 19)]), 2 * SECOND)
     made.receive(depth(10, 12), 2 * SECOND)
     assert fetches(made) == [0]
@@ -173,9 +172,7 @@ def test_a_replacement_that_is_older_than_the_book_is_fetched_again() -> None:
 
 
 def test_a_market_outside_the_snapshot_is_unverifiable_until_the_next() -> None:
-    made = binance(ShortBinance)
-    made.receive(depth(1, 1), SECOND)
-    made.fetched("BTC-USDT", body(1, ladder(100, -1), ladder(101, 1)), SECOND)
+    made = short_binance()
     gone: list[Level] = [(price, "0") for price, _ in ladder(100, -1)]
     events = made.receive(depth(2, 2, bids=gone), 2 * SECOND)
     assert statuses(events) == [("binance:BTC-USDT/book", Trust.UNVERIFIABLE)]
@@ -264,10 +261,7 @@ def test_a_level_pushed_out_of_the_depth_is_forgotten_as_the_venue_forgets_it() 
 
 
 def test_a_refusal_is_told_to_the_channels_it_concerns() -> None:
-    made = Session(find("kraken")())
-    made.want([KRAKEN_BOOK, KRAKEN_BOOK._replace(kind="trade")], SECOND)
-    made.connected(SECOND)
-    made.effects()
+    made = kraken(KRAKEN_BOOK._replace(kind="trade"))
     refusal = b'{"error":"Currency pair not supported","method":"subscribe","success":false,"req_id":1}'
     assert statuses(made.receive(refusal, SECOND)) == [("kraken:BTC-USD/book", "denied")]
     made.tick(9 * SECOND)
@@ -277,10 +271,7 @@ def test_a_refusal_is_told_to_the_channels_it_concerns() -> None:
 
 
 def test_what_was_refused_is_asked_for_again_later_and_later() -> None:
-    made = Session(find("kraken")())
-    made.want([KRAKEN_BOOK], SECOND)
-    made.connected(SECOND)
-    made.effects()
+    made = kraken()
     now_ns, waits = SECOND, []
     for n in range(1, 7):
         told = made.receive(
@@ -298,14 +289,14 @@ def test_what_was_refused_is_asked_for_again_later_and_later() -> None:
 
 
 def test_a_refused_snapshot_denies_the_symbol() -> None:
-    made = binance(Binance, "book", "trade")
+    made = binance("book", "trade")
     made.receive(depth(1, 1), SECOND)
     events = made.refused("BTC-USDT", "Invalid symbol.", Why.SYMBOL, SECOND)
     assert statuses(events) == [("binance:BTC-USDT/book", "denied"), ("binance:BTC-USDT/trade", "denied")]
 
 
 def test_a_refusal_when_all_is_flowing_concerns_the_connection() -> None:
-    made = binance(Binance, "book")
+    made = binance("book")
     made.receive(depth(1, 1), SECOND)
     made.fetched("BTC-USDT", body(1, [], []), SECOND)
     assert statuses(made.receive(b'{"code":3,"msg":"Invalid JSON"}', SECOND)) == [("binance", "denied")]
@@ -319,7 +310,7 @@ def test_the_venues_farewell_is_a_wish_to_be_dialled_anew() -> None:
 
 
 def test_trades_and_quotes_of_a_venue_have_their_own_trust() -> None:
-    made = binance(Binance, "quote", "trade")
+    made = binance("quote", "trade")
     assert list(made.channels) == ["binance:BTC-USDT/quote", "binance:BTC-USDT/trade"]
     events = made.receive(
         b'{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"1.0","B":"2","a":"1.1","A":"3"}}',
@@ -372,20 +363,15 @@ def test_a_fetched_book_may_be_well_ahead_of_the_stream() -> None:
 
 
 def test_an_update_that_repeats_the_one_before_is_no_news() -> None:
-    made = Session(find("gemini")())
-    made.want([Channel("gemini", "BTC-USD", "book")], SECOND)
-    made.connected(SECOND)
-    made.receive(b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","1"]],"trades":[]}', SECOND)
+    made = gemini()
+    made.receive(GEMINI_SNAPSHOT, SECOND)
     line = b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","%d"]]}'
     assert [len(updates(made.receive(line % n, SECOND))) for n in (2, 2, 3, 2)] == [1, 0, 1, 1]
     assert conserved(made)
 
 
 def test_bad_frames_do_not_put_off_the_book_that_was_asked_for() -> None:
-    made = Session(find("gemini")())
-    made.want([Channel("gemini", "BTC-USD", "book")], SECOND)
-    made.connected(SECOND)
-    snapshot = b'{"type":"l2_updates","symbol":"BTCUSD","changes":[["buy","1","1"]],"trades":[]}'
+    made = gemini()
     now_ns, asked, made_anew = SECOND, 0, 0
     while now_ns < 60 * SECOND:  # a bad frame each 0.4 s, as long as it takes
         now_ns += SECOND * 4 // 10
@@ -393,7 +379,7 @@ def test_bad_frames_do_not_put_off_the_book_that_was_asked_for() -> None:
         made.tick(now_ns)
         if [e for e in made.effects() if isinstance(e, Send) and b'"subscribe"' in e.frame]:
             asked += 1
-            made_anew += len(updates(made.receive(snapshot, now_ns)))
+            made_anew += len(updates(made.receive(GEMINI_SNAPSHOT, now_ns)))
     assert asked == made_anew >= 8
 
 

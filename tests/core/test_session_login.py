@@ -10,6 +10,8 @@ from livetape.core.events import Denied, LoggedIn, MarketEvent, Message, Status,
 from livetape.core.instruments import Channel
 from livetape.core.session import FORBIDDEN_S, Session
 
+from ..sessions import opened
+
 SECOND = 1_000_000_000
 TRADES = Channel("door", "A", "trade")
 
@@ -48,10 +50,14 @@ class Door(Adapter):
         return [Trade(f"door:{word}/trade", None, "1", "1", None, None)]
 
 
-def opened(*channels: Channel) -> Session:
-    session = Session(Door())
-    session.want(channels or (TRADES,), SECOND)
-    session.connected(SECOND)
+def knocking(*channels: Channel) -> Session:
+    return opened(Door(), channels or (TRADES,), SECOND)
+
+
+def inside(*channels: Channel) -> Session:
+    """A session that was let in; all that it wanted done until then waits to be taken."""
+    session = knocking(*channels)
+    session.receive(b"in", SECOND)
     return session
 
 
@@ -64,7 +70,7 @@ def statuses(events: list[MarketEvent]) -> list[tuple[str, str, Why]]:
 
 
 def test_nothing_is_subscribed_before_the_login_is_accepted() -> None:
-    session = opened()
+    session = knocking()
     assert sent(session.effects()) == [b"knock"]
     session.want([TRADES._replace(symbol="B")], SECOND)
     assert session.effects() == []
@@ -75,15 +81,14 @@ def test_nothing_is_subscribed_before_the_login_is_accepted() -> None:
 
 
 def test_a_second_acceptance_changes_nothing() -> None:
-    session = opened()
-    session.receive(b"in", SECOND)
+    session = inside()
     session.effects()
     session.receive(b"in", SECOND)
     assert session.effects() == []
 
 
 def test_a_login_that_nobody_answers_ends() -> None:
-    session = opened()
+    session = knocking()
     session.effects()
     session.tick(10 * SECOND)
     assert session.effects() == []
@@ -95,7 +100,7 @@ def test_a_login_that_nobody_answers_ends() -> None:
     ("why", "wait_s"), [(Why.LOGIN, FORBIDDEN_S), (Why.PLAN, FORBIDDEN_S), (Why.CONNECTIONS, 0)]
 )
 def test_a_refused_login_ends_the_connection_and_is_told_to_every_channel(why: Why, wait_s: float) -> None:
-    session = opened(TRADES, TRADES._replace(symbol="B"))
+    session = knocking(TRADES, TRADES._replace(symbol="B"))
     session.effects()
     told = session.receive(f"no {why}".encode(), SECOND)
     assert statuses(told) == [("door:A/trade", "denied", why), ("door:B/trade", "denied", why)]
@@ -103,8 +108,7 @@ def test_a_refused_login_ends_the_connection_and_is_told_to_every_channel(why: W
 
 
 def test_a_key_still_in_use_after_a_break_is_no_refusal() -> None:
-    session = opened()
-    session.receive(b"in", SECOND)
+    session = inside()
     session.receive(b"A", SECOND)
     session.disconnected("reset", 2 * SECOND)
     session.connected(3 * SECOND)
@@ -113,8 +117,7 @@ def test_a_key_still_in_use_after_a_break_is_no_refusal() -> None:
 
 
 def test_a_refused_symbol_leaves_the_others_alone_and_is_asked_for_again() -> None:
-    session = opened(TRADES, TRADES._replace(symbol="B"))
-    session.receive(b"in", SECOND)
+    session = inside(TRADES, TRADES._replace(symbol="B"))
     session.effects()
     assert statuses(session.receive(b"no symbol B", SECOND)) == [("door:B/trade", "denied", Why.SYMBOL)]
     session.receive(b"A", 61 * SECOND)
@@ -126,10 +129,7 @@ def test_a_refused_symbol_leaves_the_others_alone_and_is_asked_for_again() -> No
 
 
 def test_room_that_is_made_goes_to_what_was_refused_for_lack_of_it() -> None:
-    session = Session(Door())
-    session.want([TRADES, TRADES._replace(symbol="B")], SECOND)
-    session.connected(SECOND)
-    session.receive(b"in", SECOND)
+    session = inside(TRADES, TRADES._replace(symbol="B"))
     session.receive(b"no limit B", SECOND)
     session.effects()
     session.drop([TRADES], 2 * SECOND)
@@ -137,7 +137,7 @@ def test_room_that_is_made_goes_to_what_was_refused_for_lack_of_it() -> None:
 
 
 def test_the_sign_of_life_comes_as_often_as_the_vendor_wants() -> None:
-    session = opened()
+    session = knocking()
     session.effects()
     session.receive(b"in", SECOND)
     session.effects()
@@ -150,10 +150,7 @@ def test_the_sign_of_life_comes_as_often_as_the_vendor_wants() -> None:
 
 
 def test_a_refusal_of_nobody_in_particular_is_not_of_what_is_made_from_others() -> None:
-    session = Session(Door())
-    session.want([TRADES._replace(kind="summary")], SECOND)
-    session.connected(SECOND)
-    session.receive(b"in", SECOND)
+    session = inside(TRADES._replace(kind="summary"))
     session.effects()
     session.receive(b"no limit", SECOND)
     session.receive(b"A", 61 * SECOND)
@@ -162,10 +159,7 @@ def test_a_refusal_of_nobody_in_particular_is_not_of_what_is_made_from_others() 
 
 
 def test_nothing_is_asked_for_again_before_the_login_after_a_break() -> None:
-    session = Session(Door())
-    session.want([TRADES._replace(kind="book")], SECOND)
-    session.connected(SECOND)
-    session.receive(b"in", SECOND)
+    session = inside(TRADES._replace(kind="book"))
     session.disconnected("reset", 2 * SECOND)
     session.connected(60 * SECOND)
     session.effects()
@@ -174,8 +168,7 @@ def test_nothing_is_asked_for_again_before_the_login_after_a_break() -> None:
 
 
 def test_a_refusal_is_forgotten_with_the_connection() -> None:
-    session = opened()
-    session.receive(b"in", SECOND)
+    session = inside()
     session.receive(b"no symbol A", SECOND)
     session.disconnected("reset", 2 * SECOND)
     session.connected(60 * SECOND)

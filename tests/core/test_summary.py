@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from livetape.adapters import find
 from livetape.core.events import Amendment, Trade
 from livetape.core.instruments import Channel
-from livetape.core.session import Session
 from livetape.core.summary import DAY, Day
+
+from ..sessions import opened
 
 CHANNEL = "v:A/summary"
 NOON = 20_000 * DAY + DAY // 2
@@ -76,9 +77,7 @@ def test_amendments_leave_what_a_day_with_the_right_trades_has(
 
 
 def test_a_summary_is_made_of_the_trades_of_a_venue_that_sends_none() -> None:
-    session = Session(find("gemini")())
-    session.want([Channel("gemini", "BTC-USD", "summary")], NOON)
-    session.connected(NOON)
+    session = opened(find("gemini")(), [Channel("gemini", "BTC-USD", "summary")], NOON)
     head = b'{"type":"trade","symbol":"BTCUSD","event_id":1,"timestamp":1560976400428,'
     frame = head + b'"price":"9004.21","quantity":"0.09","side":"buy"}'
     told = session.receive(frame, NOON)

@@ -15,7 +15,7 @@ from livetape.core.events import Status, Trust
 from livetape.core.instruments import Channel
 
 from ..live import live
-from ..player import Connection, Player
+from ..player import Connection, Player, playing
 from ..recorded import recordings as read
 
 ETH = "kraken:ETH-USD/book"
@@ -95,16 +95,8 @@ async def test_a_vendor_that_lets_nobody_in_is_not_asked_again_and_again() -> No
 async def test_a_snapshot_refused_with_429_is_fetched_after_the_wait_and_no_delta_is_lost(
     recordings: Path,
 ) -> None:
-    recording = read.hftbacktest(recordings / "binance/hftbacktest_btcusdt_20240808.gz")[:3000]
-    [body] = [frame for _, frame in recording if read.is_depth(frame)]
-    frames = [frame for _, frame in recording if not read.is_depth(frame)]
-
-    async def script(connection: Connection) -> None:
-        await connection.subscribed.wait()
-        await connection.play(frames)
-        await connection.idle()
-
-    player = Player(script)
+    body, frames = read.busy_binance(recordings, 3000)
+    player = playing(frames)
     busy = web.Response(status=429, headers={"Retry-After": "1"})
     player.bodies["/api/v3/depth?symbol=BTCUSDT&limit=1000"] = [busy, b"not json", body]
     async with player.running(), live(["binance:BTC-USDT/book"], "binance", player.ws_url) as tape:
@@ -116,14 +108,9 @@ async def test_a_snapshot_refused_with_429_is_fetched_after_the_wait_and_no_delt
 
 
 async def test_an_unknown_symbol_is_denied_by_name() -> None:
-    async def script(connection: Connection) -> None:
-        await connection.subscribed.wait()
-        why = b'"error":"Currency pair not supported NO/SUCH","symbol":"NO/SUCH"'
-        await connection.send(b'{"method":"subscribe","success":false,%b}' % why)
-        await connection.idle()
-
+    why = b'"error":"Currency pair not supported NO/SUCH","symbol":"NO/SUCH"'
     async with (
-        Player(script).running() as player,
+        playing([b'{"method":"subscribe","success":false,%b}' % why]).running() as player,
         live(["kraken:NO-SUCH/book"], "kraken", player.ws_url) as tape,
     ):
         await tape.until(lambda: "denied" in tape.states("kraken:NO-SUCH/book"))

@@ -1,7 +1,7 @@
 """A vendor's limits as a plan: packing, queues, several keys, pacing."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -9,6 +9,7 @@ from livetape.core.credentials import Credentials
 from livetape.core.errors import LimitReached
 from livetape.core.events import MarketEvent, Status, Why
 from livetape.core.instruments import Channel
+from livetape.core.raw import RawRecord
 from livetape.feeds.endpoint import Endpoint
 from livetape.feeds.feed import Feed
 from livetape.feeds.pace import Paced
@@ -22,20 +23,23 @@ def trades(*symbols: str) -> list[Channel]:
     return [Channel("finnhub", symbol, "trade") for symbol in symbols]
 
 
+def feed(
+    venue: str = "finnhub",
+    publish: Callable[[MarketEvent], None] = lambda event: None,
+    tap: Callable[[RawRecord], None] = lambda raw: None,
+    keys: Iterable[Credentials] = (ONE,),
+    **options: object,
+) -> Feed:
+    """Nobody is at its address."""
+    return Feed(venue, HERE, Rest(), publish=publish, tap=tap, options=options, keys=list(keys))
+
+
 class Plan:
     """A feed of a vendor that allows ``most`` symbols on one connection a key; nothing is dialled."""
 
     def __init__(self, most: int = 3, keys: Iterable[Credentials] = (ONE,)) -> None:
         self.told: list[MarketEvent] = []
-        self.feed = Feed(
-            "finnhub",
-            HERE,
-            Rest(),
-            publish=self.told.append,
-            tap=lambda raw: None,
-            options={"max_symbols": most},
-            keys=list(keys),
-        )
+        self.feed = feed(publish=self.told.append, keys=keys, max_symbols=most)
 
     @property
     def carried(self) -> list[set[str]]:
@@ -139,39 +143,23 @@ async def test_without_a_bound_frames_leave_at_once() -> None:
 
 
 def test_a_line_never_changes_its_route() -> None:
-    told: list[MarketEvent] = []
-    feed = Feed(
-        "alpaca",
-        HERE,
-        Rest(),
-        publish=told.append,
-        tap=lambda raw: None,
-        options={"max_symbols": 1},
-        keys=[ONE],
-    )
+    plan = feed("alpaca", max_symbols=1)
     crypto, one, two = (Channel("alpaca", symbol, "trade") for symbol in ("BTC-USD", "AAPL", "MSFT"))
-    feed.want([crypto, one, two])
-    assert [(line.route, line.symbols) for line in feed.lines] == [
+    plan.want([crypto, one, two])
+    assert [(line.route, line.symbols) for line in plan.lines] == [
         ("/v1beta3/crypto/us", {"BTC-USD"}),
         ("/v2/iex", {"AAPL"}),
     ]
-    feed.drop([crypto])
-    assert [(line.route, line.symbols) for line in feed.lines] == [("/v2/iex", {"AAPL"})]
-    feed.drop([one])
-    assert [(line.route, line.symbols) for line in feed.lines] == [("/v2/iex", {"MSFT"})]
+    plan.drop([crypto])
+    assert [(line.route, line.symbols) for line in plan.lines] == [("/v2/iex", {"AAPL"})]
+    plan.drop([one])
+    assert [(line.route, line.symbols) for line in plan.lines] == [("/v2/iex", {"MSFT"})]
 
 
 def test_many_symbols_are_asked_for_at_once() -> None:
     asked: list[str] = []
-    feed = Feed(
-        "finnhub",
-        HERE,
-        Rest(),
-        publish=lambda event: None,
-        tap=lambda raw: asked.append(raw.note) if raw.direction == "want" else None,
-        keys=[ONE],
-    )
-    feed.want(trades(*(f"S{n}" for n in range(40))))
+    plan = feed(tap=lambda raw: asked.append(raw.note) if raw.direction == "want" else None)
+    plan.want(trades(*(f"S{n}" for n in range(40))))
     assert len(asked) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from livetape.feeds.endpoint import masked, proxy_for
 
 from ..live import live
-from ..player import Connection, Player
+from ..player import playing
 from ..proxies import Proxy
 from ..recorded import recordings as read
 
@@ -18,15 +18,8 @@ from ..recorded import recordings as read
 async def test_stream_and_snapshot_go_through_the_proxy(
     recordings: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
 ) -> None:
-    recording = read.hftbacktest(recordings / "binance/hftbacktest_btcusdt_20240808.gz")[:2000]
-    [body] = [frame for _, frame in recording if read.is_depth(frame)]
-
-    async def script(connection: Connection) -> None:
-        await connection.subscribed.wait()
-        await connection.play(frame for _, frame in recording if not read.is_depth(frame))
-        await connection.idle()
-
-    player = Player(script)
+    body, frames = read.busy_binance(recordings, 2000)
+    player = playing(frames)
     player.bodies["/api/v3/depth?symbol=BTCUSDT&limit=1000"] = body
     async with player.running(), Proxy().running() as proxy:
         monkeypatch.delenv("NO_PROXY", raising=False)

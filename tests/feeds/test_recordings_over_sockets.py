@@ -13,22 +13,13 @@ from livetape.core.instruments import unified
 from livetape.store.reader import open_store
 
 from ..live import Live, live
-from ..player import Connection, Player
+from ..player import playing
 from ..recorded import recordings as read
 
 KRAKEN = {
     "kraken/crossbook_kraken_btcusd_l2.cbcap.gz": ("BTC-USD", 10, 301),
     "kraken/crossbook_kraken_ethusd_sample.cbcap.gz": ("ETH-USD", 25, 1129),
 }
-
-
-def playing(frames: list[bytes]) -> Player:
-    async def script(connection: Connection) -> None:
-        await connection.subscribed.wait()
-        await connection.play(frames)
-        await connection.idle()
-
-    return Player(script)
 
 
 @pytest.mark.parametrize("name", KRAKEN)
@@ -113,9 +104,7 @@ async def test_binance_books_equal_the_ticker_of_the_same_update(
 
 
 async def test_a_long_binance_recording_bridges_once_and_never_differs(recordings: Path) -> None:
-    recording = read.hftbacktest(recordings / "binance/hftbacktest_btcusdt_20240808.gz")
-    [body] = [frame for _, frame in recording if read.is_depth(frame)]
-    frames = [frame for _, frame in recording if not read.is_depth(frame)]
+    body, frames = read.busy_binance(recordings)
     player = playing(frames)
     player.bodies = {"/api/v3/depth?symbol=BTCUSDT&limit=1000": body}
     oracle = Oracle()

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from msgspec import json
+
 Frames = list[tuple[int, bytes]]
 
 
@@ -38,14 +40,37 @@ def cryptofeed(path: Path) -> Frames:
 
 
 def cryptofeed_rest(path: Path) -> list[tuple[int, str, bytes]]:
-    """The REST depth answers in ``url -> recv_s: body`` lines, as (time in ns, native symbol, body)."""
+    """The REST depth answers in ``url -> recv_s: body`` lines, as (time in ns, native symbol, body).
+
+    The url has the symbol as its query or its end.
+    """
     answers = []
-    for url, arrow, rest in _lines(path, b" -> "):
+    for address, arrow, rest in _lines(path, b" -> "):
         if arrow:
             time, _, body = rest.partition(b": ")
-            [symbol] = parse_qs(urlsplit(url.decode()).query)["symbol"]
+            url = urlsplit(address.decode())
+            [symbol] = parse_qs(url.query).get("symbol") or [url.path.rpartition("/")[2]]
             answers.append((_ns(time), symbol, body))
     return answers
+
+
+def busy_binance(root: Path, lines: int | None = None) -> tuple[bytes, list[bytes]]:
+    """The REST answer and the frames in the first ``lines``, or all, of a busy recording of BTCUSDT."""
+    recorded = hftbacktest(root / "binance" / "hftbacktest_btcusdt_20240808.gz")[:lines]
+    [body] = [frame for _, frame in recorded if is_depth(frame)]
+    return body, [frame for _, frame in recorded if not is_depth(frame)]
+
+
+def samples(path: Path, of: str = "") -> list[bytes]:
+    """A collector's samples of frames, each named by ``{"test":NAME,"message":FRAME}``; ``of`` is in NAME.
+
+    Without those that the collector made itself.
+    """
+    said = [json.decode(line) for line in path.read_bytes().splitlines()]
+    theirs = [
+        each for each in said if not (isinstance(each["message"], dict) and "generated" in each["message"])
+    ]
+    return [json.encode(each["message"]) for each in theirs if of in each["test"]]
 
 
 def is_depth(frame: bytes) -> bool:

@@ -29,6 +29,7 @@ from livetape.core.events import (
     Why,
 )
 from livetape.core.raw import Direction, RawRecord
+from livetape.store.journal import Journal
 from livetape.store.schema import COLUMNS
 
 NOW = 1_795_000_000_123_456_789
@@ -89,6 +90,19 @@ def frame(n: int, payload: bytes = b"{}") -> RawRecord:
     return RawRecord(1, NOW + n, Direction.IN, payload)
 
 
+def written(directory: Path, *records: MarketEvent | RawRecord) -> Path:
+    """The segment that holds ``records``."""
+    journal = Journal(directory)
+    for record in records:
+        if isinstance(record, RawRecord):
+            journal.tap(record)
+        else:
+            journal.record(record)
+    journal.close()
+    assert journal.rows == journal.watermark.committed == journal.watermark.synced
+    return journal.path
+
+
 def until(true: Callable[[], object], timeout_s: float = 20) -> None:
     """Wait until ``true()``."""
     deadline = time.monotonic() + timeout_s
@@ -123,7 +137,7 @@ def events(segment: Path) -> list[MarketEvent]:
     return [event for _, event in sorted(found, key=lambda item: item[0])]
 
 
-KINDS: dict[str, Callable[..., MarketEvent]] = {
+KINDS: dict[str, type[MarketEvent]] = {
     "trades": Trade,
     "quotes": Quote,
     "books": BookUpdate,
@@ -140,8 +154,9 @@ KINDS: dict[str, Callable[..., MarketEvent]] = {
 FIELDS = {"recv": "recv_ns", "ts": "venue_ns", "start": "start_ns", "end": "end_ns"}
 FIELDS |= {"venue_first": "first", "venue_last": "last"}
 FIELDS |= {"counted_since": "since_ns", "auction": "auction_ns", "updated": "updated_ns"}
-_KIND: dict[object, str] = {Trade: "trade", Amendment: "trade", Quote: "quote", BookUpdate: "book"}
-_KIND |= {Summary: "summary", Mark: "mark", Auction: "auction", Luld: "luld", News: "news"}
+#: What a channel of such events ends in, where that is always the same.
+STREAM: dict[object, str] = {Trade: "trade", Amendment: "trade", Quote: "quote", BookUpdate: "book"}
+STREAM |= {Summary: "summary", Mark: "mark", Auction: "auction", Luld: "luld", News: "news"}
 _texts = json.Decoder(tuple[str, ...]).decode
 _READ: dict[str, Callable[[Any], object]] = {
     "trust": Trust,
@@ -158,11 +173,11 @@ _READ: dict[str, Callable[[Any], object]] = {
 }
 
 
-def _event(kind: Callable[..., MarketEvent], row: dict[str, Any]) -> MarketEvent:
+def _event(kind: type[MarketEvent], row: dict[str, Any]) -> MarketEvent:
     take = row.pop
     take("n")
     venue, symbol, method, depth, since = map(take, ("venue", "symbol", "method", "depth", "since"))
-    name = f"bar.{take('interval')}" if kind is Bar else take("kind", None) or _KIND.get(kind)
+    name = f"bar.{take('interval')}" if kind is Bar else take("kind", None) or STREAM.get(kind)
     read = {column: _READ[column](row[column]) if column in _READ else row[column] for column in row}
     fields: dict[str, Any] = {FIELDS.get(column, column): value for column, value in read.items()}
     return kind(

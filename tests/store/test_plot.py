@@ -23,11 +23,12 @@ from livetape.adapters.kraken import Kraken
 from livetape.core.errors import ConfigError
 from livetape.core.events import Amendment, Bar, BookUpdate, Gap, MarketEvent, Quote, Trade
 from livetape.core.instruments import Channel
-from livetape.core.session import Session
 from livetape.store.journal import Journal
 from livetape.store.series import Extent, Series, candle_interval, duration_ns, extremes
 
 from ..recorded.recordings import crossbook
+from ..sessions import opened
+from .tape import written
 
 S = 1_000_000_000
 T0 = 1_795_253_400 * S  #: 2026-11-21 09:30 UTC
@@ -35,10 +36,7 @@ TRADES = "kraken:BTC-USD/trade"
 
 
 def recorded(directory: Path, events: Iterable[MarketEvent]) -> Path:
-    journal = Journal(directory)
-    for event in events:
-        journal.record(event)
-    journal.close()
+    written(directory, *events)
     return directory
 
 
@@ -179,9 +177,7 @@ def test_a_book_is_made_again_as_the_session_had_it(recordings: Path, tmp_path: 
         if isinstance(event, BookUpdate):
             had.append((event.book.bids.top(1000), event.book.asks.top(1000)))
 
-    session = Session(Kraken({"depth": 25}), publish=keep)
-    session.want([Channel.parse(name)], frames[0][0])
-    session.connected(frames[0][0])
+    session = opened(Kraken({"depth": 25}), [Channel.parse(name)], frames[0][0], keep)
     for ns, frame in frames:
         session.receive(frame, ns)
     journal.close()

@@ -13,15 +13,11 @@ from livetape.core.events import Gap
 from livetape.store.journal import Journal
 from livetape.store.schema import VERSION
 
-from .tape import NOW, SAMPLES, frame, trade, until
+from .tape import NOW, SAMPLES, frame, trade, until, written
 
 
 def tape(directory: Path) -> Path:
-    journal = Journal(directory)
-    for event in SAMPLES:
-        journal.record(event)
-    journal.close()
-    return journal.path
+    return written(directory, *SAMPLES)
 
 
 def alter(segment: Path, statement: str) -> None:
@@ -94,16 +90,15 @@ def test_a_tape_of_the_first_schema_is_read(tmp_path: Path) -> None:
 
 def test_each_gap_is_found_once_as_it_stands_now_and_the_oldest_first(tmp_path: Path) -> None:
     book, trades = "kraken:BTC-USD/book", "kraken:BTC-USD/trade"
-    journal = Journal(tmp_path)
-    journal.record(Gap(book, NOW + 5, None, "silent", recv_ns=NOW + 6))
-    journal.record(Gap(trades, NOW + 1, None, "silent", recv_ns=NOW + 6))
-    journal.record(Gap(book, NOW + 5, NOW + 9, "silent", "snapshot", recv_ns=NOW + 9))
-    journal.record(Gap(book, NOW + 20, None, "checksum", recv_ns=NOW + 21))
-    journal.record(Gap("kraken", NOW + 7, NOW + 8, "maintenance", missing=3, recv_ns=NOW + 8))
-    journal.close()
-    again = Journal(tmp_path)
-    again.record(Gap(trades, NOW + 1, NOW + 30, "silent", "complete", 0, recv_ns=NOW + 30))
-    again.close()
+    written(
+        tmp_path,
+        Gap(book, NOW + 5, None, "silent", recv_ns=NOW + 6),
+        Gap(trades, NOW + 1, None, "silent", recv_ns=NOW + 6),
+        Gap(book, NOW + 5, NOW + 9, "silent", "snapshot", recv_ns=NOW + 9),
+        Gap(book, NOW + 20, None, "checksum", recv_ns=NOW + 21),
+        Gap("kraken", NOW + 7, NOW + 8, "maintenance", missing=3, recv_ns=NOW + 8),
+    )
+    written(tmp_path, Gap(trades, NOW + 1, NOW + 30, "silent", "complete", 0, recv_ns=NOW + 30))
     shown = [
         (gap["venue"], gap["symbol"], gap["kind"], gap["start"], gap["end"], gap["healed"], gap["missing"])
         for gap in open_store(tmp_path).gaps()
@@ -120,10 +115,7 @@ def test_each_gap_is_found_once_as_it_stands_now_and_the_oldest_first(tmp_path: 
 def test_raw_records_of_all_segments_come_in_the_order_of_receiving(tmp_path: Path) -> None:
     records = [frame(n, b"%d" % n) for n in range(30)]
     for part in (records[:10], records[10:20], records[20:]):
-        journal = Journal(tmp_path)
-        for record in part:
-            journal.tap(record)
-        journal.close()
+        written(tmp_path, *part)
     assert list(open_store(tmp_path).raw()) == records
 
 

@@ -13,12 +13,12 @@ from livetape.core.events import BookUpdate, Gap, MarketEvent, Origin, Quote, St
 from livetape.core.instruments import Channel, unified
 from livetape.core.raw import Direction, RawRecord, Recipe
 from livetape.core.session import Session
-from livetape.feeds.replay import TICK_NS, Replay
+from livetape.feeds.replay import Replay
 from livetape.store.journal import Journal
 from livetape.store.reader import open_store
 
 from ..recorded.recordings import crossbook, cryptofeed, cryptofeed_rest, hftbacktest, is_depth
-from .tape import events, numbers
+from .tape import events, numbers, written
 
 
 class Live:
@@ -30,60 +30,53 @@ class Live:
         adapter = find(recipe.venue, recipe.api)(recipe.options)
         self.session = Session(adapter, number, publish=self._publish)
         self.asked: set[str] = set()
-        self._ticked_ns = 0
         self._tap(0, Direction.BEGIN, note=recipe.encode())
 
     def want(self, ns: int, *channels: Channel) -> None:
-        self._ticked_ns = ns
         self._tap(ns, Direction.WANT, note=" ".join(map(str, channels)))
         self.session.want(channels, ns)
         self._carry_out(ns)
 
     def drop(self, ns: int, *channels: Channel) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.DROP, note=" ".join(map(str, channels)))
         self.session.drop(channels, ns)
         self._carry_out(ns)
 
     def open(self, ns: int) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.OPEN, note="wss://example.test")
         self.session.connected(ns)
         self._carry_out(ns)
 
     def receive(self, ns: int, data: bytes) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.IN, data)
         self.session.receive(data, ns)
         self._carry_out(ns)
 
     def answer(self, ns: int, symbol: str, body: bytes) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.FETCHED, body, symbol)
         self.session.fetched(symbol, body, ns)
         self._carry_out(ns)
 
     def lose(self, ns: int, cause: str) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.CLOSE, note=cause)
         self.session.disconnected(cause, ns)
 
     def end(self, ns: int) -> None:
-        self._tick(ns)
+        self.session.tick(ns)
         self._tap(ns, Direction.END)
         self.session.end(ns)
-
-    def _tick(self, ns: int) -> None:
-        while ns - self._ticked_ns >= TICK_NS:
-            self._ticked_ns += TICK_NS
-            self.session.tick(self._ticked_ns)
 
     def _carry_out(self, ns: int) -> None:
         for effect in self.session.effects():
             if isinstance(effect, Send):
                 self._tap(ns, Direction.OUT, effect.frame)
             if isinstance(effect, Fetch):
-                self.asked.add(effect.symbol)
+                self.asked.add(effect.name)
 
     def _publish(self, event: MarketEvent) -> None:
         self.events.append(event)
@@ -222,8 +215,6 @@ def test_silence_and_bad_frames_are_found_again(tmp_path: Path) -> None:
 
 
 def test_a_tape_without_the_beginning_of_a_session_says_so(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.tap(RawRecord(5, 1, Direction.IN, b"{}"))
-    journal.close()
+    written(tmp_path, RawRecord(5, 1, Direction.IN, b"{}"))
     with pytest.raises(StoreError, match="session 5 without its beginning"):
         list(Replay(open_store(tmp_path).raw()))

@@ -36,35 +36,20 @@ from livetape.store.reader import open_store
 from livetape.store.schema import COLUMNS, VERSION
 
 from .disk import disk
-from .tape import FIELDS, NOW, SAMPLES, events, frame, numbers, segments, select, trade
-
-TABLES: dict[type[Event], str] = {
-    Trade: "trades",
-    Quote: "quotes",
-    BookUpdate: "books",
-    Bar: "bars",
-    Amendment: "amendments",
-    Summary: "summaries",
-    Mark: "marks",
-    Auction: "auctions",
-    Luld: "lulds",
-    News: "news",
-    Status: "status",
-    Gap: "gaps",
-}
-
-
-def written(directory: Path, *records: MarketEvent | RawRecord) -> Path:
-    """The segment that holds ``records``."""
-    journal = Journal(directory)
-    for record in records:
-        if isinstance(record, RawRecord):
-            journal.tap(record)
-        else:
-            journal.record(record)
-    journal.close()
-    assert journal.rows == journal.watermark.committed == journal.watermark.synced
-    return journal.path
+from .tape import (
+    FIELDS,
+    KINDS,
+    NOW,
+    SAMPLES,
+    STREAM,
+    events,
+    frame,
+    numbers,
+    segments,
+    select,
+    trade,
+    written,
+)
 
 
 def test_every_kind_of_event_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -95,13 +80,13 @@ places = st.sampled_from(["venue", "venue:BTC-USD/book", "venue:BTC-USD/bar.1m"]
 def made(
     kind: Callable[..., MarketEvent], **fields: st.SearchStrategy[object]
 ) -> st.SearchStrategy[MarketEvent]:
-    return st.fixed_dictionaries(common | fields).map(lambda given: kind(**given))
+    channel = names.map(f"{{}}/{STREAM[kind]}".format) if kind in STREAM else places
+    return st.fixed_dictionaries({"channel": channel} | common | fields).map(lambda given: kind(**given))
 
 
 any_event = st.one_of(
     made(
         Trade,
-        channel=names.map("{}/trade".format),
         price_text=decimals,
         size_text=decimals,
         side=st.sampled_from(["buy", "sell", None]),
@@ -112,7 +97,6 @@ any_event = st.one_of(
     ),
     made(
         Amendment,
-        channel=names.map("{}/trade".format),
         trade_id=texts,
         old_price_text=decimals,
         old_size_text=decimals,
@@ -122,17 +106,15 @@ any_event = st.one_of(
     ),
     made(
         Summary,
-        channel=names.map("{}/summary".format),
         open_text=maybe,
         last_text=maybe,
         previous_close_text=maybe,
         turnover_text=maybe,
         since_ns=optional,
     ),
-    made(Mark, channel=names.map("{}/mark".format), mark_text=decimals, index_text=maybe, funding_text=maybe),
+    made(Mark, mark_text=decimals, index_text=maybe, funding_text=maybe),
     made(
         Auction,
-        channel=names.map("{}/auction".format),
         state=texts,
         id=st.none() | texts,
         auction_ns=optional,
@@ -140,10 +122,9 @@ any_event = st.one_of(
         price_text=maybe,
         collar_text=maybe,
     ),
-    made(Luld, channel=names.map("{}/luld".format), up_text=decimals, down_text=decimals, indicator=texts),
+    made(Luld, up_text=decimals, down_text=decimals, indicator=texts),
     made(
         News,
-        channel=names.map("{}/news".format),
         id=texts,
         headline=texts,
         symbols=codes,
@@ -151,7 +132,6 @@ any_event = st.one_of(
     ),
     made(
         Quote,
-        channel=names.map("{}/quote".format),
         bid_text=maybe,
         bid_size_text=maybe,
         ask_text=maybe,
@@ -160,7 +140,6 @@ any_event = st.one_of(
     ),
     made(
         BookUpdate,
-        channel=names.map("{}/book".format),
         snapshot=st.booleans(),
         bids=levels,
         asks=levels,
@@ -181,10 +160,9 @@ any_event = st.one_of(
         vwap_text=maybe,
         closed=st.none() | st.booleans(),
     ),
-    made(Status, channel=places, state=texts, detail=texts, why=st.sampled_from(Why)),
+    made(Status, state=texts, detail=texts, why=st.sampled_from(Why)),
     made(
         Gap,
-        channel=places,
         start_ns=integers,
         end_ns=optional,
         cause=texts,
@@ -241,7 +219,7 @@ def test_more_raw_records_than_are_read_at_once_come_in_order(tmp_path: Path) ->
 def test_every_field_of_an_event_has_a_column() -> None:
     made_of = {"channel": ["venue", "symbol"], "proof": ["method", "depth", "since"], "_book": []}
     columns = {field: [column] for column, field in FIELDS.items()} | made_of
-    for kind, table in TABLES.items():
+    for table, kind in KINDS.items():
         names = {name for field in kind.__struct_fields__ for name in columns.get(field, [field])}
         assert names | {"n"} <= set(COLUMNS[table]) <= names | {"n", "kind", "interval"}
 
