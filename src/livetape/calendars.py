@@ -6,6 +6,8 @@ load, and is loaded only when an exchange is asked for.
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache, partial
 from itertools import cycle
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from .core.decimals import nearest
 from .core.errors import ConfigError
+from .core.instruments import Channel
 from .core.times import SECOND, ns_of
 
 _MONEY = (
@@ -24,6 +27,10 @@ _NEVER_CLOSED = ("kraken",)  #: exchanges of coins at which pairs of money trade
 _CLOSING = time(17)  #: of the week of forex, in New York
 #: Trading before and after the regular session in the US: from 04:00 to 20:00, to 17:00 on half days.
 _EARLY_NS, _LATE_NS = 19_800 * SECOND, 14_400 * SECOND
+
+
+EDGE_NS = 30 * 60 * SECOND  #: how long a session's opening and its closing are phases of their own
+_PHASE_NS = 3 * 3_600 * SECOND  #: how long the others are
 
 
 class Hours:
@@ -41,6 +48,21 @@ class Hours:
         """Whether the market trades at ``ns``. It does at its opening, and no longer at its closing."""
         return bisect_right(self._around(ns), ns) % 2 == 1
 
+    def phase(self, ns: int) -> str | None:
+        """The phase of the market at ``ns``: ``opening``, ``closing`` or a part of the day; None when closed.
+
+        Markets are as lively today as they were yesterday in the same phase.
+        """
+        edges = self._around(ns)
+        at = bisect_right(edges, ns)
+        if at % 2 == 0:
+            return None
+        if edges[at - 1] > 0 and ns - edges[at - 1] < EDGE_NS:
+            return "opening"
+        if at < len(edges) and edges[at] - ns <= EDGE_NS:
+            return "closing"
+        return f"part {ns // _PHASE_NS % 8}"
+
     def next_open(self, ns: int) -> int | None:
         """The first opening after ``ns``; None when none is known."""
         return self._next(ns, 0)
@@ -57,6 +79,36 @@ class Hours:
 
     def _around(self, ns: int) -> Sequence[int]:
         return self._edges(datetime.fromtimestamp(ns // SECOND, UTC).year)
+
+
+class Phases:
+    """In which phase the market of a channel is, for a session that watches over it.
+
+    The calendar of an exchange is loaded in a thread; until it is there, as for one that is not known,
+    nothing is expected.
+    """
+
+    def __init__(self) -> None:
+        self._hours: dict[tuple[str, str], Hours | None] = {}
+        self._loader: ThreadPoolExecutor | None = None
+
+    def __call__(self, channel: Channel, ns: int) -> str | None:
+        key = channel.venue, channel.symbol
+        if key not in self._hours:
+            self._hours[key] = None
+            if "-" in channel.symbol:
+                self._load(key, ns)
+            else:
+                self._loader = self._loader or ThreadPoolExecutor(1, "livetape-calendars")
+                self._loader.submit(self._load, key, ns)
+        hours = self._hours[key]
+        return None if hours is None else hours.phase(ns)
+
+    def _load(self, key: tuple[str, str], ns: int) -> None:
+        with suppress(ConfigError):
+            hours = hours_of(*key)
+            hours.phase(ns)  # makes it read the year
+            self._hours[key] = hours
 
 
 @lru_cache(maxsize=10_000)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from .book import Book
 from .credentials import Credentials
 from .errors import ConfigError, DecodeError
-from .events import BookUpdate, Denied, Message
+from .events import BookUpdate, Denied, MarketEvent, Message
 from .instruments import DERIVED, Channel, Instrument, unified
 from .sequence import Rule
 
@@ -39,6 +39,24 @@ class Guarantee(Struct, frozen=True):
 
     method: str
     depth: int | None = None
+
+
+class Span(Struct, frozen=True):
+    """What a channel may have missed: from ``start_ns`` to ``end_ns``, both ns UTC and a little wider.
+
+    ``numbers`` are those of the trades that are missing, where the venue numbers them.
+    """
+
+    start_ns: int
+    end_ns: int
+    numbers: range = range(0)
+
+
+class History(Struct, frozen=True):
+    """One page of what the venue told before, in any order. ``page`` asks for the next, empty at the last."""
+
+    events: list[MarketEvent]
+    page: str = ""
 
 
 class Adapter(ABC):
@@ -179,6 +197,24 @@ class Adapter(ABC):
         """The book in a fetched ``body``. Raises DecodeError on bad bytes."""
         try:
             return self.parse_snapshot(symbol, body)
+        except BAD_INPUT as error:
+            raise DecodeError(self.venue, body, str(error)[:200]) from error
+
+    def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
+        """Where, below the REST address, ``span`` of ``channel`` can be read again; None where nowhere.
+
+        ``page`` is what the page before gave.
+        """
+        return None
+
+    def parse_history(self, channel: Channel, body: bytes) -> History:
+        """What a fetched ``body`` tells of ``channel``, as ``parse`` would tell it of the stream."""
+        raise ValueError(f"{self.venue} has no history")
+
+    def decode_history(self, channel: Channel, body: bytes) -> History:
+        """What a fetched ``body`` tells of ``channel``. Raises DecodeError on bad bytes."""
+        try:
+            return self.parse_history(channel, body)
         except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
 

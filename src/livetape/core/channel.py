@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from .adapter import Adapter, Guarantee
 from .book import Book
-from .events import BookUpdate, Gap, MarketEvent, Proof, Trust, Why
+from .events import Bar, BookUpdate, Gap, MarketEvent, Proof, Trade, Trust, Why
 from .instruments import DERIVED, Channel
 from .summary import Day
 from .times import SECOND
 
-RECENT = 1_000  #: ids of trades that are remembered, to know a repetition
+RECENT = 1_000  #: events that are remembered, to know a repetition
+MOST_RECENT = 100_000  #: likewise while a hole is being filled
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]
 
@@ -46,19 +47,22 @@ class ChannelState:
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
         self.last: MarketEvent | None = None  #: as the venue sent it
-        self.recent: dict[str, None] = {}  #: ids of trades, the oldest first
+        self.recent: dict[object, None] = {}  #: what identifies events, the oldest first
+        self.remembers = False  #: whether a hole is to be filled, so that all that comes is remembered
+        self.delay_ns = 0  #: from the venue's time of the last event to ours
         self.number: int | None = None  #: of the last trade
         self.hole = range(0)  #: numbers of trades that are told as missing and may still come
         self.last_best: Best | None = None
         self.day = Day(str(channel)) if channel.kind == "summary" else None
         self.received = self.delivered = self.superseded = self.discarded = 0
 
-    def repeated(self, trade_id: str) -> bool:
-        """Whether a trade of that id has come lately; from now on it has."""
-        if trade_id in self.recent:
+    def repeated(self, event: MarketEvent) -> bool:
+        """Whether ``event`` has come lately; from now on it has."""
+        identity = _identity(event)
+        if identity in self.recent:
             return True
-        self.recent[trade_id] = None
-        if len(self.recent) > RECENT:
+        self.recent[identity] = None
+        if len(self.recent) > (MOST_RECENT if self.remembers else RECENT):
             del self.recent[next(iter(self.recent))]
         return False
 
@@ -86,6 +90,16 @@ class ChannelState:
         wait_ns = 0 if self.resyncs < 3 else min(30 * SECOND, SECOND >> 2 << (self.resyncs - 3))
         self.asked_ns = now_ns + wait_ns
         return wait_ns
+
+
+def _identity(event: MarketEvent) -> object:
+    """What tells ``event`` from the others of its channel."""
+    match event:
+        case Trade():
+            return event.id, event.venue_ns
+        case Bar():
+            return event.start_ns, event.close_text, event.volume_text
+    return event
 
 
 class Channels(dict[str, ChannelState]):

@@ -10,12 +10,12 @@ class Send(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """Fetch ``path`` below the venue's REST address and hand the body to ``Session.fetched``.
+    """Fetch ``path`` below the venue's REST address and hand the body, with ``name``, to ``Session.fetched``.
 
     ``attempt`` counts from 0; wait longer with each.
     """
 
-    symbol: str
+    name: str  #: a symbol for the start of its book, a channel's name for its history
     path: str
     attempt: int
 

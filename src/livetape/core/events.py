@@ -346,10 +346,33 @@ class Counter(Struct, frozen=True, gc=False):
     n: int
 
 
+class Checksum(Struct, frozen=True, gc=False):
+    """The venue's fingerprint of the channel's book as it stands after what was said before."""
+
+    channel: str
+    value: int
+
+
+class Through(Struct, frozen=True, gc=False):
+    """The last trade of the channel, so far, has this number."""
+
+    channel: str
+    number: int
+
+
+class Lost(Struct, frozen=True, gc=False):
+    """What the adapter was told does not fit what it was told before: something of the channel is missing."""
+
+    channel: str
+    reason: str
+
+
 class Closing(Struct, frozen=True, gc=False):
     """The venue is about to close the connection, or wants to be dialled anew."""
 
     reason: str
 
 
-Message = MarketEvent | Ack | LoggedIn | Denied | Heartbeat | Counter | Closing
+Message = (
+    MarketEvent | Ack | LoggedIn | Denied | Heartbeat | Counter | Checksum | Through | Lost | Closing
+)  # fmt: skip

@@ -5,11 +5,20 @@ Every event gets its number here, in the order in which it is told.
 
 from collections.abc import Callable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from .book import Book
 from .channel import ChannelState
 from .events import Gap, MarketEvent, Origin, Status, Trust
+
+
+class Hole(Struct, frozen=True):
+    """A gap that has ended unhealed. The venue's clock was ``delay_ns`` behind ours when it began."""
+
+    gap: Gap
+    delay_ns: int
+    numbers: range  #: of the missing trades, where they are numbered
 
 
 class Outlet:
@@ -19,6 +28,7 @@ class Outlet:
         self._number, self._origin, self._publish = number, origin, publish
         self._seq = 0
         self._out: list[MarketEvent] = []
+        self._holes: list[Hole] = []
 
     def confirm(self, state: ChannelState, now_ns: int) -> None:
         """The channel flows. What it missed, if anything, ends here; numbered trades end theirs alone."""
@@ -69,15 +79,20 @@ class Outlet:
         """What was missing ends here, if anything was."""
         if state.gap is not None:
             gap, state.gap = state.gap, None
+            ended = replace(
+                gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust, proof=state.proof
+            )
             if state.wanted:
-                ended = replace(
-                    gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust, proof=state.proof
-                )
                 self.emit(ended, now_ns)
+            if healed is None:
+                state.remembers = True
+                self._holes.append(Hole(ended, state.delay_ns, state.hole if missing else range(0)))
 
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
         """Hand a channel's event out, with the trust and the proof of the channel."""
         state.delivered += 1
+        if event.venue_ns is not None:
+            state.delay_ns = now_ns - event.venue_ns
         if state.wanted:
             backfilled = event.origin is Origin.BACKFILLED
             self._seq += 1
@@ -106,6 +121,11 @@ class Outlet:
             self._out.append(event)
         else:
             self._publish(event)
+
+    def take_holes(self) -> list[Hole]:
+        """The holes that came since the last call."""
+        holes, self._holes = self._holes, []
+        return holes
 
     def take(self) -> list[MarketEvent]:
         """What was kept, once."""

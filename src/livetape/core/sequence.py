@@ -19,17 +19,24 @@ Rule = Callable[[int, int, int], Verdict]
 
 
 def ranged(at: int, first: int, last: int) -> Verdict:
-    """``first..last`` must cover ``at + 1``: Binance spot."""
+    """``first..last`` must cover ``at + 1``: Binance."""
     if last <= at:
         return Verdict.DROP
     return Verdict.APPLY if first <= at + 1 else Verdict.GAP
 
 
 def chained(at: int, first: int, last: int) -> Verdict:
-    """``first`` names the update before this one: Gemini's new API, Binance futures, OKX, Deribit."""
+    """``first`` names the update before this one: Gemini's new API, Deribit."""
     if last <= at:
         return Verdict.DROP
     return Verdict.APPLY if first == at else Verdict.GAP
+
+
+def linked(at: int, first: int, last: int) -> Verdict:
+    """``first`` names the update before this one, and numbers may repeat or fall: OKX."""
+    if first == at:
+        return Verdict.APPLY
+    return Verdict.DROP if last <= at else Verdict.GAP
 
 
 def counted(at: int, first: int, last: int) -> Verdict:

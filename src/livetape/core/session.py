@@ -7,7 +7,8 @@ Rule 1: a book that is not whole is never handed out. From the moment something 
         snapshot has arrived, its channel is ``resyncing`` and silent.
 Rule 2: every interval in which a channel may have missed something is told as a Gap, when it opens and when
         it has ended.
-Rule 3: trouble of one symbol is that symbol's; only a counter of the whole connection, silence or the
+Rule 3: what time brings, it brings on a grid: the same input at the same times gives the same events.
+Rule 4: trouble of one symbol is that symbol's; only a counter of the whole connection, silence or the
         venue's own word ends the connection.
 """
 
@@ -21,25 +22,33 @@ from .events import (
     Ack,
     Amendment,
     BookUpdate,
+    Checksum,
     Closing,
     Counter,
     Denied,
     Heartbeat,
     LoggedIn,
+    Lost,
     MarketEvent,
     Message,
     Origin,
     Status,
+    Through,
     Trade,
     Trust,
     Why,
 )
+from .healer import Healer
 from .instruments import Channel
 from .keeper import OVERDUE_S, Keeper
+from .liveness import Phase, Watch
 from .outlet import Outlet
+from .prints import Prints
 from .sequence import Verdict, counted
 from .times import SECOND
 
+TICK_NS = SECOND // 5
+SLEPT_NS = 600 * SECOND  #: what time brought before so long ago is not done any more
 REFUSED_S = 60  #: after which what was refused is asked for again; longer each time, up to fifteen times it
 FORBIDDEN_S = 300  #: likewise for a login
 _WHOLE = (Why.LOGIN, Why.PLAN, Why.CONNECTIONS)  #: refusals that may concern the whole connection
@@ -50,6 +59,8 @@ class Session:
 
     With ``publish``, each event is handed out at the moment when it is true, so that ``event.book`` is the
     book after exactly that update. Without it the calls return their events, and a book may be newer.
+    ``phase`` says in which phase a channel's market is, to tell quiet from dead; without it only the silence
+    of the whole connection is noticed.
     """
 
     def __init__(
@@ -58,6 +69,7 @@ class Session:
         number: int = 0,
         origin: Origin = Origin.LIVE,
         publish: Callable[[MarketEvent], None] | None = None,
+        phase: Phase | None = None,
     ) -> None:
         self.adapter = adapter
         self.number = number
@@ -66,16 +78,21 @@ class Session:
         self.undecodable = 0
         self._outlet = Outlet(number, origin, publish)
         self._connected = self._ready = False  # ready: logged in, too
-        self._heard_ns = self._opened_ns = self._beaten_ns = 0
+        self._heard_ns = self._opened_ns = self._beaten_ns = self._ticked_ns = 0
         self._probed = self._silent = False
         self._counter = -1
         self._effects: list[Effect] = []
-        self._books = Keeper(adapter, self.channels, self._outlet, self._effects)
+        shared = (adapter, self.channels, self._outlet, self._effects)
+        self._books = Keeper(*shared)
+        self._prints = Prints(self.channels, self._outlet, self._on_plain)
+        self._healer = Healer(*shared, self._prints.deliver)
+        self._watch = Watch(self.channels, self._outlet, self._books, phase or (lambda channel, ns: None))
 
     # Wishes
 
     def want(self, channels: Iterable[Channel], now_ns: int) -> list[MarketEvent]:
         """Subscribe ``channels``; on a live connection at once. Wanting a channel twice changes nothing."""
+        self._pass(now_ns)
         new: list[Channel] = []
         for channel in channels:
             before = self.channels.get(str(channel))
@@ -94,6 +111,7 @@ class Session:
 
     def drop(self, channels: Iterable[Channel], now_ns: int) -> list[MarketEvent]:
         """Give ``channels`` up. Those that a remaining one is made from stay subscribed."""
+        self._pass(now_ns)
         for channel in channels:
             if state := self.channels.get(str(channel)):
                 state.wanted = False
@@ -113,9 +131,12 @@ class Session:
 
     def connected(self, now_ns: int) -> list[MarketEvent]:
         """The connection is open: log in, subscribe."""
+        self._pass(now_ns)
         self._connected, self._heard_ns, self._counter = True, now_ns, -1
         self._opened_ns = self._beaten_ns = now_ns
         self._probed = self._silent = False
+        self._healer.connected()
+        self._watch.connected()
         self._send(self.adapter.login())
         self._outlet.emit(Status(self.adapter.venue, "connected"), now_ns)
         if not self.adapter.awaits_login:
@@ -130,6 +151,7 @@ class Session:
 
     def disconnected(self, cause: str, now_ns: int) -> list[MarketEvent]:
         """The connection is gone: every channel is stale from the last thing heard."""
+        self._pass(now_ns)
         if self._connected:
             self._connected = self._ready = False
             self._effects.clear()
@@ -142,11 +164,13 @@ class Session:
 
     def unreachable(self, cause: str, now_ns: int) -> list[MarketEvent]:
         """There is no connection: say so, whoever waits for data wants to know."""
+        self._pass(now_ns)
         self._outlet.emit(Status(self.adapter.venue, "unreachable", cause, trust=Trust.STALE), now_ns)
         return self._outlet.take()
 
     def end(self, now_ns: int) -> list[MarketEvent]:
         """The connection is closed because nobody wants it any more: that is no gap."""
+        self._pass(now_ns)
         if self._connected:
             self._connected = self._ready = False
             self._effects.clear()
@@ -157,6 +181,7 @@ class Session:
 
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
+        self._pass(now_ns)
         self.frames += 1
         self._heard_ns, self._probed, self._silent = now_ns, False, False
         try:
@@ -169,13 +194,17 @@ class Session:
                 break
         return self._outlet.take()
 
-    def fetched(self, symbol: str, body: bytes, now_ns: int) -> list[MarketEvent]:
-        """Start the book of ``symbol`` from a fetched snapshot, then catch up with what came meanwhile."""
-        state = self.channels.get(str(Channel(self.adapter.venue, symbol, "book")))
+    def fetched(self, name: str, body: bytes, now_ns: int) -> list[MarketEvent]:
+        """Take the answer to a Fetch: the start of a symbol's book, or a channel's history."""
+        self._pass(now_ns)
+        if name in self.channels:
+            self._healer.fetched(Channel.parse(name), body, now_ns)
+            return self._outlet.take()
+        state = self.channels.get(str(Channel(self.adapter.venue, name, "book")))
         if state is None or state.pending is None:
             return []
         try:
-            snapshot = self.adapter.decode_snapshot(symbol, body)
+            snapshot = self.adapter.decode_snapshot(name, body)
         except DecodeError as error:
             self._books.fetch(state)
             self._outlet.emit(Status(self.adapter.venue, "undecodable", str(error)), now_ns)
@@ -186,17 +215,23 @@ class Session:
 
     def forbidden(self, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not let us in at all."""
+        self._pass(now_ns)
         self._deny(self.channels.values(), reason, Why.LOGIN, now_ns)
         return self._outlet.take()
 
     def deny(self, denied: Denied, now_ns: int) -> list[MarketEvent]:
         """The venue has refused this before there was a connection."""
+        self._pass(now_ns)
         self._on_denied(denied, now_ns)
         return self._outlet.take()
 
-    def refused(self, symbol: str, reason: str, why: Why, now_ns: int) -> list[MarketEvent]:
-        """The venue will not give the snapshot of ``symbol``."""
-        states = [state for state in self.channels.values() if state.channel.symbol == symbol]
+    def refused(self, name: str, reason: str, why: Why, now_ns: int) -> list[MarketEvent]:
+        """The venue will not answer the Fetch of ``name``."""
+        self._pass(now_ns)
+        if name in self.channels:
+            self._healer.refused(Channel.parse(name), now_ns)
+            return self._outlet.take()
+        states = [state for state in self.channels.values() if state.channel.symbol == name]
         for state in states:
             state.forget()
         self._put_off([state for state in states if not state.derived], reason, why, now_ns)
@@ -204,14 +239,26 @@ class Session:
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
         """Let time pass: find silence, ask again for what is overdue. Call it a few times a second."""
-        if self._connected:
-            self._watch_silence(now_ns)
-            self._beat(now_ns)
+        self._pass(now_ns)
+        return self._outlet.take()
+
+    def _pass(self, now_ns: int) -> None:
+        """Do what was to be done until ``now_ns``, each thing at its time."""
+        begin_ns = now_ns - SLEPT_NS if self._connected else now_ns
+        self._ticked_ns = max(self._ticked_ns, begin_ns // TICK_NS * TICK_NS)
+        while self._ticked_ns + TICK_NS <= now_ns:
+            self._ticked_ns += TICK_NS
+            self._on_tick(self._ticked_ns)
+
+    def _on_tick(self, now_ns: int) -> None:
+        self._watch_silence(now_ns)
+        self._beat(now_ns)
         if self._ready:
             for state in list(self.channels.values()):
                 if state.expected_ns is not None and now_ns >= state.expected_ns:
                     self._books.ask_again(state, now_ns)
-        return self._outlet.take()
+            self._healer.tick(now_ns)
+            self._watch.tick(now_ns)
 
     def effects(self) -> list[Effect]:
         """What is to be done now, once."""
@@ -227,8 +274,9 @@ class Session:
             case BookUpdate(channel=channel):
                 if (state := self.channels.get(channel)) is not None:
                     self._books.take(state, message, now_ns)
-            case Trade():
-                self._on_trade(message, now_ns)
+            case Trade(channel=channel):
+                if (state := self.channels.get(channel)) is not None:
+                    self._prints.take(state, message, now_ns)
             case Amendment():
                 self._on_amendment(message, now_ns)
             case Heartbeat():
@@ -238,62 +286,26 @@ class Session:
                     self._subscribe_all(now_ns)
             case Counter(n=n):
                 return self._on_counter(n, now_ns)
+            case Checksum(channel=channel, value=value):
+                if (state := self.channels.get(channel)) is not None:
+                    self._books.check(state, value, now_ns)
+            case Through(channel=channel, number=number):
+                if (state := self.channels.get(channel)) is not None:
+                    self._prints.through(state, number, now_ns)
+            case Lost(channel=channel, reason=reason):
+                self._on_lost(channel, reason, now_ns)
             case Ack(channel=channel):
                 self._on_ack(channel, now_ns)
             case Denied():
                 return self._on_denied(message, now_ns)
             case Closing(reason=reason):
                 self._effects.append(Close(reason))
+            case Status(state=told):
+                self._watch.halt(message.symbol, told)
+                self._on_plain(message, now_ns)
             case _:
                 self._on_plain(message, now_ns)
         return True
-
-    def _on_trade(self, trade: Trade, now_ns: int) -> None:
-        state = self.channels.get(trade.channel)
-        if state is None:
-            return
-        backfilled = trade.origin is Origin.BACKFILLED
-        if backfilled and state.number is None:  # history from before we were here
-            return
-        state.received += 1
-        if trade.number is None and trade.id is not None and state.repeated(f"{trade.id} {trade.venue_ns}"):
-            state.superseded += 1
-            return
-        if trade.number is not None:
-            lost = 0 if state.number is None else trade.number - state.number - 1
-            another = lost == -1 and not backfilled and state.last is not None and trade != state.last
-            if another:  # the number of the one before was wrong
-                state.last = trade
-                self._deliver_trade(state, trade, now_ns)
-                return
-            if trade.number in state.hole:  # late, or the number that made the hole was wrong
-                state.hole = range(trade.number + 1, state.hole.stop)
-                self._deliver_trade(state, trade, now_ns)
-                return
-            if lost < 0 and (state.gap is None or backfilled):
-                state.superseded += 1
-                return
-            if lost < 0:  # after a break the venue counts anew: nobody knows what was missed
-                state.number, state.hole = None, range(0)
-            if state.number is None:
-                self._outlet.close_gap(state, now_ns)
-            else:
-                if lost:
-                    state.hole = range(state.number + 1, trade.number)
-                    cause = f"trade number {state.number} was followed by {trade.number}"
-                    for carried in self.channels.made_from(state):
-                        self._outlet.open_gap(carried, cause, now_ns)
-                self._outlet.close_gap(state, now_ns, missing=lost, healed=None if lost else "complete")
-            state.number, state.last = trade.number, trade
-        else:
-            self._outlet.close_gap(state, now_ns)
-        self._outlet.believe(state, now_ns)
-        self._deliver_trade(state, trade, now_ns)
-
-    def _deliver_trade(self, state: ChannelState, trade: Trade, now_ns: int) -> None:
-        self._outlet.deliver(state, trade, now_ns)
-        if (summary := self.channels.made(state)) is not None and summary.day is not None:
-            self._on_plain(summary.day.add(trade, now_ns), now_ns)
 
     def _on_amendment(self, amendment: Amendment, now_ns: int) -> None:
         new = self._on_plain(amendment, now_ns)
@@ -311,6 +323,8 @@ class Session:
         if event == state.last and event.venue_ns is not None:
             state.superseded += 1
             return False
+        if state.remembers:
+            state.repeated(event)
         state.last = event
         self._outlet.confirm(state, now_ns)
         self._outlet.deliver(state, event, now_ns)
@@ -335,7 +349,8 @@ class Session:
             return
         symbol = state.channel.symbol
         if state.channel.kind != "book":
-            self._outlet.confirm(state, now_ns)
+            if not self._watch.is_quiet(name):
+                self._outlet.confirm(state, now_ns)
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._books.fetch(state)
 
@@ -371,6 +386,17 @@ class Session:
                 self._outlet.emit(status, now_ns)
             state.trust, state.cause, state.denied = Trust.STALE, reason, why
 
+    def _on_lost(self, channel: str, reason: str, now_ns: int) -> None:
+        """Something of a channel is missing: a book begins anew, anything else has a gap until now."""
+        state = self.channels.get(channel)
+        if state is None:
+            return
+        if state.channel.kind == "book":
+            self._books.resync(state, reason, now_ns)
+        else:
+            self._outlet.open_gap(state, reason, now_ns)
+            self._outlet.close_gap(state, now_ns)
+
     def _on_undecodable(self, error: DecodeError, now_ns: int) -> None:
         """What has a proof shows by itself whether the frame mattered; the rest may have lost something."""
         self.undecodable += 1
@@ -378,11 +404,10 @@ class Session:
         states = [s for s in self.channels.values() if s.guarantee is None and s.heard_ns and not s.derived]
         for state in states:
             if state.channel.kind != "book":
-                self._outlet.open_gap(state, "undecodable frame", now_ns)
-                self._outlet.close_gap(state, now_ns)
+                self._on_lost(str(state.channel), "undecodable frame", now_ns)
         for state in states:
             if state.channel.kind == "book":  # last: what is subscribed anew with it stays open
-                self._books.resync(state, "undecodable frame", now_ns)
+                self._on_lost(str(state.channel), "undecodable frame", now_ns)
 
     def _watch_silence(self, now_ns: int) -> None:
         quiet_s = (now_ns - self._heard_ns) / SECOND

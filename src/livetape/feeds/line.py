@@ -255,17 +255,17 @@ class Line:
             except VendorError as error:
                 why = Why.LOGIN if isinstance(error, LoginDenied) else Why.SYMBOL
                 reason = self._credentials.mask_text(error.reply)
-                self.session.refused(fetch.symbol, reason, why, self._tick_ns())
+                self.session.refused(fetch.name, reason, why, self._tick_ns())
                 self._carry_out()
                 return
             except ConnectError as error:
                 attempt += 1
                 wait_s = max(clock.back_off_s(attempt), error.retry_after_s or 0)
                 cause = self._credentials.mask_text(error.cause)
-                _log.warning("%s: snapshot of %s: %s; next try in %.1f s", venue, fetch.symbol, cause, wait_s)
+                _log.warning("%s: %s: %s; next try in %.1f s", venue, fetch.name, cause, wait_s)
                 continue
-            now_ns = self._record(Direction.FETCHED, body, note=fetch.symbol)
-            self.session.fetched(fetch.symbol, body, now_ns)
+            now_ns = self._record(Direction.FETCHED, body, note=fetch.name)
+            self.session.fetched(fetch.name, body, now_ns)
             self._carry_out()
             return
 

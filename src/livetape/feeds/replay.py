@@ -1,15 +1,15 @@
 """Recorded raw frames through the same Session as live (floor 3)."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from ..adapters import find
 from ..core.errors import StoreError
 from ..core.events import MarketEvent, Origin
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
+from ..core.redundant import Redundant
 from ..core.session import Session
-
-TICK_NS = 200_000_000
 
 
 class Replay:
@@ -23,8 +23,10 @@ class Replay:
     ) -> None:
         self._records = records
         self._publish = publish
-        self._ticked_ns: dict[int, int] = {}
         self.sessions: dict[int, Session] = {}
+        self._redundant: dict[str, Redundant] = {}  # by venue, of the lines that began last
+        self._dropped: dict[int, Callable[[Iterable[Channel]], None]] = {}
+        self._out: list[MarketEvent] = []
 
     def run(self) -> None:
         """Replay everything into ``publish``."""
@@ -39,14 +41,27 @@ class Replay:
         if record.direction is Direction.BEGIN:
             recipe = Recipe.decode(record.note)
             adapter = find(recipe.venue, recipe.api)(recipe.options)
-            self.sessions[record.session] = Session(adapter, record.session, Origin.REPLAYED, self._publish)
+            publish = self._publish if recipe.lines == 1 else self._join(recipe, record.session)
+            self.sessions[record.session] = Session(adapter, record.session, Origin.REPLAYED, publish)
             return
         session = self.sessions.get(record.session)
         if session is None:
             raise StoreError("replay", f"record of session {record.session} without its beginning")
-        yield from self._pass_time(session, record)
         yield from self._apply(session, record)
         session.effects()  # what they caused is on the tape already
+        out, self._out = self._out, []
+        yield from out
+
+    def _join(self, recipe: Recipe, session: int) -> Callable[[MarketEvent], None]:
+        """Where a session publishes that is one of several lines; the first of them begins first."""
+        if recipe.line == 0:
+            self._redundant[recipe.venue] = Redundant(self._publish or self._out_later, recipe.lines)
+        redundant = self._redundant[recipe.venue]
+        self._dropped[session] = redundant.drop
+        return partial(redundant.take, recipe.line)
+
+    def _out_later(self, event: MarketEvent) -> None:
+        self._out.append(event)
 
     def _apply(self, session: Session, record: RawRecord) -> list[MarketEvent]:
         now_ns = record.recv_ns
@@ -54,7 +69,10 @@ class Replay:
             case Direction.WANT:
                 return session.want(map(Channel.parse, record.note.split()), now_ns)
             case Direction.DROP:
-                return session.drop(map(Channel.parse, record.note.split()), now_ns)
+                channels = [*map(Channel.parse, record.note.split())]
+                if (forget := self._dropped.get(record.session)) is not None:
+                    forget(channels)
+                return session.drop(channels, now_ns)
             case Direction.OPEN:
                 return session.connected(now_ns)
             case Direction.IN:
@@ -66,11 +84,3 @@ class Replay:
             case Direction.END:
                 return session.end(now_ns)
         return []
-
-    def _pass_time(self, session: Session, record: RawRecord) -> Iterator[MarketEvent]:
-        """Let the session find silence where the live one did."""
-        last = self._ticked_ns.setdefault(record.session, record.recv_ns)
-        while record.recv_ns - last >= TICK_NS:
-            last += TICK_NS
-            yield from session.tick(last)
-        self._ticked_ns[record.session] = last

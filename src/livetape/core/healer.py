@@ -1,0 +1,169 @@
+"""Fills the holes of channels from the venue's history (floor 3).
+
+A gap that has ended without being healed leaves a hole. Where the venue can be asked again, what was missed
+is fetched, handed out as ``backfilled``, each event once, and the gap is told anew as healed by ``history``.
+What the venue does not give stays in the ledger.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from .adapter import Adapter, Span
+from .channel import Channels, ChannelState
+from .effects import Effect, Fetch
+from .errors import DecodeError
+from .events import Bar, Gap, MarketEvent, Origin, Trade
+from .instruments import Channel, interval_ns
+from .outlet import Hole, Outlet
+from .times import SECOND
+
+SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
+LAG_NS = 2 * SECOND  #: a history may be a little behind the stream
+OVERDUE_NS = 60 * SECOND  #: after which an answer is no longer waited for
+TRIES = 4  #: each after twice the wait of the one before
+
+
+class _Work(Struct):
+    """A hole that is being filled. ``missing`` are the numbers that a numbered channel still lacks."""
+
+    gap: Gap
+    span: Span
+    missing: set[int]
+    due_ns: int
+    tries: int = 0
+    page: str = ""
+
+
+class Healer:
+    """Asks by ``effects``, for one hole at a time; trades go out by ``deliver``."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        channels: Channels,
+        outlet: Outlet,
+        effects: list[Effect],
+        deliver: Callable[[ChannelState, Trade, int], None],
+    ) -> None:
+        self._adapter, self._channels = adapter, channels
+        self._outlet, self._effects, self._deliver = outlet, effects, deliver
+        self._queue: deque[_Work] = deque()
+        self._made: dict[str, list[Gap]] = {}  # gaps of derived channels, by the channel they are made from
+
+    def tick(self, now_ns: int) -> None:
+        """Take up new holes, and ask for the one that is due."""
+        self._take_up(now_ns)
+        while self._queue and now_ns >= self._queue[0].due_ns and not self._ask(self._queue[0], now_ns):
+            pass
+
+    def connected(self) -> None:
+        """What was asked for on the connection before will not come."""
+        if self._queue:
+            self._queue[0].due_ns = 0
+
+    def fetched(self, channel: Channel, body: bytes, now_ns: int) -> None:
+        """Hand out what a page of history has and the channel has not."""
+        self._take_up(now_ns)
+        state, work = self._channels.get(str(channel)), self._of(channel)
+        if state is None or work is None:
+            return
+        try:
+            history = self._adapter.decode_history(channel, body)
+        except DecodeError:
+            self._put_off(work, now_ns)
+            return
+        for event in sorted(history.events, key=lambda event: event.venue_ns or 0):
+            if self._is_missing(state, work, event):
+                self._fill(state, event, now_ns)
+        if history.page and history.page != work.page:
+            work.page = history.page
+            self._ask(work, now_ns)
+        elif work.missing:
+            self._put_off(work, now_ns)
+        else:
+            self._finish(work, now_ns, healed="history")
+
+    def refused(self, channel: Channel, now_ns: int) -> None:
+        """The venue does not give this history: the gap stays."""
+        if (work := self._of(channel)) is not None:
+            self._finish(work, now_ns)
+
+    def _take_up(self, now_ns: int) -> None:
+        for hole in self._outlet.take_holes():
+            state = self._channels.get(hole.gap.channel)
+            if state is None:
+                continue
+            if state.derived:
+                self._made.setdefault(str(state.source), []).append(hole.gap)
+                continue
+            span = _span(hole)
+            if self._adapter.history_path(state.channel, span) is None:
+                state.remembers = False
+            else:
+                self._queue.append(_Work(hole.gap, span, set(hole.numbers), now_ns + LAG_NS))
+
+    def _of(self, channel: Channel) -> _Work | None:
+        return next((work for work in self._queue if work.gap.channel == str(channel)), None)
+
+    def _ask(self, work: _Work, now_ns: int) -> bool:
+        """Ask for the next page of ``work``; False when it is over instead."""
+        state = self._channels.get(work.gap.channel)
+        path = state and self._adapter.history_path(state.channel, work.span, work.page)
+        work.tries += not work.page
+        if not path or work.tries > TRIES:
+            read = bool(work.page and not work.missing)  # the span ends with the page before
+            self._finish(work, now_ns, healed="history" if read else None)
+            return False
+        work.due_ns = now_ns + OVERDUE_NS
+        self._effects.append(Fetch(work.gap.channel, path, 0))
+        return True
+
+    def _put_off(self, work: _Work, now_ns: int) -> None:
+        work.page, work.due_ns = "", now_ns + (LAG_NS << work.tries)
+        self._queue.remove(work)
+        self._queue.append(work)
+
+    def _is_missing(self, state: ChannelState, work: _Work, event: MarketEvent) -> bool:
+        """Whether ``event`` lies in the hole and was not handed out."""
+        span = work.span
+        match event:
+            case Trade(number=int(number)):
+                if inside := number in work.missing:
+                    work.missing.remove(number)
+                return inside
+            case Bar(start_ns=start_ns):
+                end_ns = start_ns + interval_ns(state.channel.kind)
+                inside = span.start_ns + SLACK_NS < end_ns <= span.end_ns
+                return inside and not state.repeated(event)
+            case _:
+                ns = event.venue_ns
+                return ns is not None and span.start_ns <= ns <= span.end_ns and not state.repeated(event)
+
+    def _fill(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
+        state.received += 1
+        event = replace(event, origin=Origin.BACKFILLED)
+        if isinstance(event, Trade):
+            self._deliver(state, event, now_ns)
+        else:
+            self._outlet.deliver(state, event, now_ns)
+
+    def _finish(self, work: _Work, now_ns: int, healed: str | None = None) -> None:
+        """Tell how the gap stands now, and those of what is made from the channel."""
+        self._queue.remove(work)
+        state = self._channels.get(work.gap.channel)
+        if state is None:
+            return
+        state.remembers = self._of(state.channel) is not None
+        left = len(work.missing) if work.gap.missing or healed else None
+        if healed or left != work.gap.missing:
+            for gap in (work.gap, *self._made.pop(work.gap.channel, ())):
+                self._outlet.emit(replace(gap, healed=healed, missing=left), now_ns)
+
+
+def _span(hole: Hole) -> Span:
+    """The hole by the venue's clock, which is behind ours by as much as its last event was."""
+    start_ns, end_ns = hole.gap.start_ns - hole.delay_ns, (hole.gap.end_ns or 0) - hole.delay_ns
+    return Span(start_ns - SLACK_NS, end_ns + SLACK_NS, hole.numbers)

@@ -1,0 +1,84 @@
+"""The trades of a session: each handed out once, and every hole in their numbers told (floor 3)."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from .channel import Channels, ChannelState
+from .events import MarketEvent, Origin, Trade
+from .outlet import Outlet
+
+
+class Prints:
+    """Hands trades to ``outlet``, and the day that is made of them to ``tell``."""
+
+    def __init__(
+        self, channels: Channels, outlet: Outlet, tell: Callable[[MarketEvent, int], object]
+    ) -> None:
+        self._channels, self._outlet, self._tell = channels, outlet, tell
+
+    def take(self, state: ChannelState, trade: Trade, now_ns: int) -> None:
+        """Deal with a trade from the stream; one of origin ``backfilled`` is the venue's own repetition."""
+        if trade.origin is Origin.BACKFILLED and state.number is None:  # from before we were here
+            return
+        state.received += 1
+        is_new = self._by_id if trade.number is None else self._by_number
+        if is_new(state, trade, now_ns):
+            self.deliver(state, trade, now_ns)
+        else:
+            state.superseded += 1
+
+    def through(self, state: ChannelState, number: int, now_ns: int) -> None:
+        """The venue's last trade has ``number``: what was not received up to it is missing."""
+        if state.number is None:
+            state.number = number
+        elif number > state.number:
+            self._miss(state, number + 1, f"the venue is at trade {number}, not at {state.number}", now_ns)
+            state.number = number
+        elif number == state.number:
+            self._outlet.close_gap(state, now_ns, missing=0, healed="complete")
+
+    def deliver(self, state: ChannelState, trade: Trade, now_ns: int) -> None:
+        """Hand a trade out, and the day with it. One that comes late does not set the last price."""
+        self._outlet.deliver(state, trade, now_ns)
+        if (summary := self._channels.made(state)) is not None and summary.day is not None:
+            if trade.origin is Origin.BACKFILLED:
+                trade = replace(trade, excluded=(*trade.excluded, "last"))
+            self._tell(summary.day.add(trade, now_ns), now_ns)
+
+    def _by_id(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
+        if trade.id is not None and state.repeated(trade):
+            return False
+        self._outlet.confirm(state, now_ns)
+        return True
+
+    def _by_number(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
+        number, backfilled = trade.number, trade.origin is Origin.BACKFILLED
+        assert number is not None
+        if state.number is not None and number <= state.number:
+            if number == state.number and not backfilled and state.last not in (None, trade):
+                state.last = trade  # the number of the one before was wrong
+                return True
+            if number in state.hole:  # late, or the number that made the hole was wrong
+                state.hole = range(number + 1, state.hole.stop)
+                return True
+            if state.gap is None or backfilled:
+                return False
+            state.number, state.hole = None, range(0)  # after a break the venue counts anew
+        if state.number is None:
+            self._outlet.close_gap(state, now_ns)
+        elif number > state.number + 1:
+            self._miss(state, number, f"trade number {state.number} was followed by {number}", now_ns)
+        else:
+            self._outlet.close_gap(state, now_ns, missing=0, healed="complete")
+        state.number, state.last = number, trade
+        self._outlet.believe(state, now_ns)
+        return True
+
+    def _miss(self, state: ChannelState, following: int, cause: str, now_ns: int) -> None:
+        """The trades from the last one to ``following`` are missing."""
+        assert state.number is not None
+        state.hole = range(state.number + 1, following)
+        for carried in self._channels.made_from(state):
+            self._outlet.open_gap(carried, cause, now_ns)
+        self._outlet.close_gap(state, now_ns, missing=len(state.hole))
