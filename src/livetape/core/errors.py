@@ -76,7 +76,8 @@ class LimitReached(VendorError):
 class ConnectError(LivetapeError):
     """No usable connection.
 
-    ``retry_after_s`` is the server's own wish, when it gave one, and ``body`` what it answered.
+    ``retry_after_s`` is the server's own wish, when it gave one, and ``body`` what it answered
+    where that is about the request itself, not about the moment.
     """
 
     exit_code = 4

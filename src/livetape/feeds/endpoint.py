@@ -98,3 +98,8 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def may_pass(status: int) -> bool:
+    """Whether a refusal with this HTTP status is about the moment, and not about what was asked."""
+    return status in (408, 418, 425, 429) or status >= 500

@@ -11,7 +11,7 @@ from python_socks import ProxyError
 from .. import clock
 from ..core.errors import ConnectError, LoginDenied, VendorError
 from ..core.times import SECOND, ns_of
-from .endpoint import masked, proxy_for, tls_context
+from .endpoint import masked, may_pass, proxy_for, tls_context
 
 MAX_BODY = 64 << 20
 TIMEOUT_S = 15.0
@@ -43,7 +43,7 @@ class Rest:
         if response.status == 200:
             return body
         said = f"HTTP {response.status} {body[:200].decode(errors='replace').strip()}"
-        if response.status in (408, 418, 425, 429) or response.status >= 500:
+        if may_pass(response.status):
             raise ConnectError(venue, said, _seconds(response.headers.get("Retry-After", "")))
         raise (LoginDenied if response.status in (401, 403) else VendorError)(venue, said)
 

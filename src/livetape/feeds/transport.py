@@ -24,7 +24,7 @@ from picows import (
 from python_socks import ProxyError
 
 from ..core.errors import ConnectError, LoginDenied
-from .endpoint import masked, proxy_for, tls_context
+from .endpoint import masked, may_pass, proxy_for, tls_context
 
 MAX_MESSAGE = 16 << 20  #: bytes of one message, all its fragments together
 MAX_UNSENT = 1 << 20  #: bytes that may wait for a vendor that has stopped reading
@@ -215,7 +215,9 @@ async def connect(venue: str, url: str, owner: Owner, headers: Mapping[str, str]
         if error.response is not None and int(error.response.status) in FORBIDDEN:
             raise LoginDenied(venue, _handshake_cause(error, url)) from error
         cause, wait_s = _handshake_cause(error, url), _retry_after_s(error)
-        raise ConnectError(venue, cause, wait_s, body=error.raw_body or b"") from error
+        passing = error.response is None or may_pass(int(error.response.status))
+        body = b"" if passing else error.raw_body or b""
+        raise ConnectError(venue, cause, wait_s, body=body) from error
     except ssl.SSLCertVerificationError as error:
         cause = f"the certificate of {masked(url)} is not trusted: {error.verify_message}"
         raise ConnectError(venue, cause) from error
