@@ -83,11 +83,23 @@ def rows(root: Path) -> list[Row]:
 
 
 def gemini_v2(place: Path) -> Recording:
-    """Ten books and their trades."""
+    """Ten books and their trades; the update that says the same again is left out: we hand it out once."""
     lines = timed(read(place / "cryptofeed_20210623_GEMINI.ws.1.0.txt.gz", ": "))
     start, frames = split(lines, lambda _, text: '"trades":' not in text)
+    frames = without_repeats(frames)
     natives = [json.decode(text)["symbol"] for _, text in start]
     return Recording("gemini", ["book", "trade"], {unified(n): n for n in natives}, start, frames)
+
+
+def without_repeats(frames: list[Frame]) -> list[Frame]:
+    """``frames`` but for those that are the same as the last one of their symbol."""
+    kept, last = [], dict[str, str]()
+    for ns, text in frames:
+        symbol = json.decode(text).get("symbol", "")
+        if last.get(symbol) != text:
+            kept.append((ns, text))
+        last[symbol] = text
+    return kept
 
 
 def binance_depth(place: Path) -> Recording:

@@ -66,6 +66,12 @@ def test_any_bytes_decode_or_are_refused(frame: bytes) -> None:
     decodes_or_refuses(Bitstamp(), frame)
 
 
+@pytest.mark.parametrize("channel", [b"", b"order_book_btcusd"])
+def test_a_channel_that_nobody_asked_for_is_refused(channel: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Bitstamp().decode(SUBSCRIBED.replace(b"diff_order_book_usdteur", channel))
+
+
 @pytest.mark.parametrize("micros", ["-1", "1.5", "1e9", "99999999999999999", ""])
 def test_a_time_that_is_none_is_refused(micros: str) -> None:
     with pytest.raises(DecodeError):

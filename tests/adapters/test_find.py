@@ -52,7 +52,7 @@ def test_a_venue_of_another_package_works_like_ours() -> None:
 
 
 def test_an_unknown_venue_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"unknown venue 'krakn'; did you mean kraken\?"):
+    with pytest.raises(ConfigError, match=r"unknown venue 'krakn'; did you mean kraken or kraken_futures\?"):
         find("krakn")
     with pytest.raises(ConfigError, match="gemini has no API 'v7'; did you mean v1"):
         find("gemini", "v7")

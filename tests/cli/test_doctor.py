@@ -226,7 +226,7 @@ async def test_a_missing_key_and_one_that_others_may_read_end_it_at_once(tmp_pat
         findings, code = await doctor(*with_file, env=env, cwd=tmp_path)
     assert (wrong(findings), code) == ([], 0)
     _, err, code = await livetape("doctor", "krakn", cwd=tmp_path)
-    assert (err, code) == ("livetape: unknown venue 'krakn'; did you mean kraken?\n", 2)
+    assert (err, code) == ("livetape: unknown venue 'krakn'; did you mean kraken or kraken_futures?\n", 2)
 
 
 @pytest.mark.parametrize(("url", "check"), [("wss://nosuch.invalid/v2", "dns"), ("ws://127.0.0.1:9", "tcp")])

@@ -117,7 +117,7 @@ async def test_no_list_at_all_is_exit_code_4(tmp_path: Path) -> None:
 
 async def test_a_venue_that_does_not_exist_names_its_neighbour(tmp_path: Path) -> None:
     _, err, code = await symbols("btc", "--venue", "krakn", cache=tmp_path)
-    assert (err, code) == ("livetape: unknown venue 'krakn'; did you mean kraken?\n", 2)
+    assert (err, code) == ("livetape: unknown venue 'krakn'; did you mean kraken or kraken_futures?\n", 2)
 
 
 async def test_a_venue_without_its_key_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from livetape.adapters.binance_us import BinanceUS
 from livetape.core.adapter import Adapter
 from livetape.core.effects import Fetch
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Quote, Trade, Trust
-from livetape.core.instruments import Channel, unified
-from livetape.core.session import Session
+from livetape.core.instruments import Channel
 
+from ..sessions import opened
 from .recordings import Frames, cryptofeed, cryptofeed_rest, hftbacktest, is_depth
 
 Best = tuple[str | None, str | None, str | None, str | None]
@@ -21,27 +21,25 @@ class Replay:
     """A session driven by a recording; REST answers come at their recorded time, if they were asked for."""
 
     def __init__(self, adapter: Adapter, frames: Frames, answers: list[tuple[int, str, bytes]]) -> None:
-        self.session = Session(adapter)
         self.updates: list[BookUpdate] = []
         self.quotes: list[Quote] = []
         self.trades: list[Trade] = []
         self.gaps: list[Gap] = []
         self.best: dict[tuple[str, int], Best] = {}  # symbol and update id to the book's best levels
-        symbols = [unified(symbol) for _, symbol, _ in answers]
+        symbols = [adapter.canonical(symbol) for _, symbol, _ in answers]
         kinds = ("book", "quote", "trade")
         channels = [Channel(adapter.venue, symbol, kind) for symbol in symbols for kind in kinds]
-        self.session.want(channels, frames[0][0])
-        self.session.connected(frames[0][0])
+        self.session = opened(adapter, channels, frames[0][0])
         self.asked: list[tuple[int, str]] = []  # after how many updates which snapshot was asked for
         for ns, symbol, frame in sorted([(ns, "", frame) for ns, frame in frames] + answers):
             if not symbol:
                 self._keep(self.session.receive(frame, ns))
             else:
-                assert unified(symbol) in [s for _, s in self.asked], "answered before it was asked"
-                self._keep(self.session.fetched(unified(symbol), frame, ns))
+                assert adapter.canonical(symbol) in [s for _, s in self.asked], "answered before it was asked"
+                self._keep(self.session.fetched(adapter.canonical(symbol), frame, ns))
             for effect in self.session.effects():
                 if isinstance(effect, Fetch):
-                    self.asked.append((len(self.updates), effect.symbol))
+                    self.asked.append((len(self.updates), effect.name))
 
     def _keep(self, events: list[MarketEvent]) -> None:
         for event in events:
@@ -123,9 +121,7 @@ def test_a_market_that_walks_off_its_snapshot_is_no_longer_called_verified(recor
 
 def test_a_stream_whose_snapshot_never_comes_gives_out_no_book(recordings: Path) -> None:
     lines = hftbacktest(recordings / "binance" / "hftbacktest_btcusdt_20240809.gz")[:20_000]
-    session = Session(Binance())
-    session.want([Channel("binance", "BTC-USDT", "book")], lines[0][0])
-    session.connected(lines[0][0])
+    session = opened(Binance(), [Channel("binance", "BTC-USDT", "book")], lines[0][0])
     events = [event for ns, frame in lines for event in session.receive(frame, ns)]
     state = session.channels["binance:BTC-USDT/book"]
     assert events == []

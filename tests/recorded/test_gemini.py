@@ -16,6 +16,7 @@ from livetape.core.events import BookUpdate, Gap, Heartbeat, MarketEvent, Quote,
 from livetape.core.instruments import Channel
 from livetape.core.session import Session
 
+from ..sessions import opened
 from .recordings import cryptofeed
 
 SECOND = 1_000_000_000
@@ -24,11 +25,8 @@ SYMBOLS = "BTC-GBP LINK-ETH FIL-USD ZEC-LTC BAT-BTC ETH-EUR LTC-ETH GRT-USD ANKR
 
 def test_ten_books_of_v2_never_cross_and_need_no_resync(recordings: Path) -> None:
     frames = cryptofeed(recordings / "gemini" / "cryptofeed_20210623_GEMINI.ws.1.0.txt.gz")
-    session = Session(Gemini())
-    session.want(
-        [Channel("gemini", s, kind) for s in SYMBOLS.split() for kind in ("trade", "book")], frames[0][0]
-    )
-    session.connected(frames[0][0])
+    channels = [Channel("gemini", s, kind) for s in SYMBOLS.split() for kind in ("trade", "book")]
+    session = opened(Gemini(), channels, frames[0][0])
     session.effects()
     updates: list[BookUpdate] = []
     trades: list[Trade] = []
@@ -49,10 +47,8 @@ def test_ten_books_of_v2_never_cross_and_need_no_resync(recordings: Path) -> Non
 
 
 def top_of_book_session() -> Session:
-    session = Session(GeminiV1({"top_of_book": True, "offers": True}))
-    session.want([Channel("gemini", "BTC-USD", kind) for kind in ("book", "quote")], 1)
-    session.connected(1)
-    return session
+    adapter = GeminiV1({"top_of_book": True, "offers": True})
+    return opened(adapter, [Channel("gemini", "BTC-USD", kind) for kind in ("book", "quote")])
 
 
 def test_the_frames_of_the_article_give_the_tops_of_book_that_they_name(article: list[bytes]) -> None:
@@ -167,8 +163,6 @@ def test_the_printed_frames_form_a_chain_and_one_that_is_left_out_breaks_it() ->
     assert all(later.first == earlier.last for earlier, later in pairwise(updates))
     first = CHAIN[0].replace(b"1764527605192686", b"1764527605192323")
     for frames, gaps in (((first, *CHAIN), 0), ((first, CHAIN[1]), 1)):
-        session = Session(GeminiV3())
-        session.want([Channel("gemini", "ETHGUSDPERP", "book")], 1)
-        session.connected(1)
+        session = opened(GeminiV3(), [Channel("gemini", "ETHGUSDPERP", "book")])
         told = [event for n, frame in enumerate(frames, 2) for event in session.receive(frame, n)]
         assert sum(isinstance(event, Gap) for event in told) == gaps

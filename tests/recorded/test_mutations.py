@@ -255,7 +255,7 @@ class BinanceTrial(Trial):
         if self.asked and request.attempt == 0 and self.position % 4 == 3:
             then = self.tape.truth(self.position - 2)
         assert then is not None
-        self.session.fetched(request.symbol, self.tape.body(then), self.now_ns)
+        self.session.fetched(request.name, self.tape.body(then), self.now_ns)
 
     def truth_of(self, update: BookUpdate) -> Truth | None:
         return self.tape.numbered(update.book.seq, self.index)

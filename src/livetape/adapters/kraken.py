@@ -4,6 +4,7 @@ Prices and sizes are bare JSON numbers whose text the venue checksums, so they a
 [recorded].
 Books carry no sequence number; every book message carries a CRC32 over the ten best levels [recorded].
 The venue sends no delete for a level that is pushed out of the subscribed depth [recorded].
+REST has the same numbers with other zeros at their end, and times beyond the microsecond [doc].
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from zlib import crc32
 
 from msgspec import Raw, Struct, json
 
-from ..core.adapter import NOBODY, Adapter, Guarantee, Limits
+from ..core.adapter import NOBODY, Adapter, Guarantee, History, Limits, Span
 from ..core.book import Book
 from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
@@ -27,6 +28,8 @@ DEPTHS = (10, 25, 100, 500, 1000)  # the venue refuses any other
 REMEMBERED = 1000  # requests whose channels are remembered, in case they are refused
 MINUTE = 60 * SECOND
 LEGACY = {"BTC": "XBT", "DOGE": "XDG"}  #: names that REST has kept
+TRADES = 1000  #: of a page of history [doc]
+CANDLES = 720  #: as far as REST reaches back, the running one included [doc]
 
 
 class WireLevel(Struct, gc=False):
@@ -126,6 +129,35 @@ class Reply(Struct, gc=False, omit_defaults=True):
     time_out: str = ""
 
 
+# {"error":[],"result":{"XXBTZUSD":[…],"last":"1688671969993150842"}}                                   [doc]
+class Past(Struct, gc=False):
+    error: list[str] = []
+    result: dict[str, Raw] = {}
+
+
+# ["30243.40000","0.34507674",1688669597.8277369,"b","m","",61044952]                                   [doc]
+class PastTrade(Struct, gc=False, array_like=True):
+    price: str
+    qty: str
+    time: Raw
+    side: str
+    ord_type: str
+    misc: str
+    trade_id: int
+
+
+# [1688671200,"30306.1","30306.2","30305.7","30305.7","30306.1","3.39243896",23]                        [doc]
+class PastCandle(Struct, gc=False, array_like=True):
+    time: Raw
+    open: str
+    high: str
+    low: str
+    close: str
+    vwap: str
+    volume: str
+    trades: int
+
+
 class Pair(Struct, gc=False):
     wsname: str
     pair_decimals: int
@@ -140,12 +172,14 @@ Frame = BookFrame | TradeFrame | TickerFrame | CandleFrame | StatusFrame | Heart
 
 _frame: json.Decoder[Frame] = json.Decoder(Frame)
 _reply = json.Decoder(Reply)
-_pairs = json.Decoder(Pairs)
+_pairs, _past = json.Decoder(Pairs), json.Decoder(Past)
+_past_trades, _past_candles = json.Decoder(list[PastTrade]), json.Decoder(list[PastCandle])
 _MINUTES = {f"bar.{i}": interval_ns(i) // MINUTE for i in ("1m", "5m", "15m", "30m", "1h", "4h", "1d")}
 _BAR = {minutes: kind for kind, minutes in _MINUTES.items()}
 _CHANNEL = {"trade": "trade", "book": "book", "quote": "ticker", **dict.fromkeys(_MINUTES, "ohlc")}
 _IS_SNAPSHOT = {"snapshot": True, "update": False}
 _SIDES = {"buy": "buy", "sell": "sell"}
+_PAST_SIDES = {"b": "buy", "s": "sell"}
 
 
 class Kraken(Adapter):
@@ -211,8 +245,28 @@ class Kraken(Adapter):
         ]
 
     def price_path(self, symbol: str) -> str:
-        pair = "".join(LEGACY.get(asset, asset) for asset in symbol.split("-"))
-        return f"/0/public/Ticker?pair={pair}"
+        return f"/0/public/Ticker?pair={_pair(symbol)}"
+
+    def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
+        """Trades by number, on from a time; the pages end with the present."""
+        pair, minutes = f"pair={_pair(channel.symbol)}", _MINUTES.get(channel.kind)
+        if channel.kind == "trade" and span.numbers:
+            return f"/0/public/Trades?{pair}&since={page or span.start_ns}"
+        if minutes and span.end_ns - span.start_ns < (CANDLES - 2) * minutes * MINUTE:
+            since_s = (span.start_ns - minutes * MINUTE) // SECOND
+            return f"/0/public/OHLC?{pair}&interval={minutes}&since={since_s}"
+        return None
+
+    def parse_history(self, channel: Channel, body: bytes) -> History:
+        past = _past.decode(body)
+        if past.error:
+            raise ValueError(past.error[0])
+        [rows] = [value for name, value in past.result.items() if name != "last"]
+        if channel.kind != "trade":
+            return History([_past_bar(str(channel), candle) for candle in _past_candles.decode(rows)])
+        trades = [_past_trade(str(channel), trade) for trade in _past_trades.decode(rows)]
+        last = json.decode(past.result["last"], type=str)
+        return History([*trades], last if len(trades) >= TRADES else "")
 
     def _requests(self, method: str, channels: Sequence[Channel]) -> list[bytes]:
         wanted: dict[str, list[str]] = {}
@@ -320,6 +374,29 @@ def fingerprint(asks: list[Level], bids: list[Level]) -> int:
 def _digits(level: Level) -> str:
     plain = [f"{Decimal(number):f}" if "e" in number.lower() else number for number in level]
     return "".join([number.replace(".", "").lstrip("0") for number in plain])
+
+
+def _past_trade(channel: str, t: PastTrade) -> Trade:
+    venue_ns, number, side = _ns(t.time) // 1000 * 1000, t.trade_id, _PAST_SIDES[t.side]
+    return Trade(channel, venue_ns, checked(t.price), checked(t.qty), side, str(number), number)
+
+
+def _past_bar(channel: str, c: PastCandle) -> Bar:
+    opened, high, low, close, volume = map(checked, (c.open, c.high, c.low, c.close, c.volume))
+    figures = opened, high, low, close, volume
+    return Bar(channel, _ns(c.time), *figures, trades=c.trades, vwap_text=checked(c.vwap))
+
+
+def _ns(seconds: Raw) -> int:
+    ns = int(Decimal(checked(_text(seconds))) * SECOND)
+    if ns >= 1 << 63:
+        raise ValueError(f"{ns} is not a time in ns")
+    return ns
+
+
+def _pair(symbol: str) -> str:
+    """As REST spells it: ``XBTUSD``."""
+    return "".join(LEGACY.get(asset, asset) for asset in symbol.split("-"))
 
 
 def _step(decimals: int) -> str:

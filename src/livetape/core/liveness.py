@@ -83,7 +83,7 @@ def _edge_ns(bucket: int) -> int:
 class Watch:
     """Looks at all channels of a session a few times a second."""
 
-    def __init__(self, channels: Channels, outlet: Outlet, books: Keeper, phase: Phase) -> None:
+    def __init__(self, channels: Channels, outlet: Outlet, books: Keeper, phase: Phase | None) -> None:
         self._channels, self._outlet, self._books, self._phase = channels, outlet, books, phase
         self._paces: dict[str, dict[str, Pace]] = {}
         self._seen: dict[str, tuple[int, str | None]] = {}  # when heard last, and in which phase
@@ -105,13 +105,14 @@ class Watch:
 
     def tick(self, now_ns: int) -> None:
         """Learn from what was heard, and mark what has been quiet for too long."""
+        if self._phase is None:
+            return
         for name, state in self._channels.items():
             if state.heard_ns and not state.derived and _is_judged(state.channel):
-                self._look(name, state, now_ns)
+                halted = state.channel.symbol in self._halted
+                self._look(name, state, None if halted else self._phase(state.channel, now_ns), now_ns)
 
-    def _look(self, name: str, state: ChannelState, now_ns: int) -> None:
-        channel = state.channel
-        phase = None if channel.symbol in self._halted else self._phase(channel, now_ns)
+    def _look(self, name: str, state: ChannelState, phase: str | None, now_ns: int) -> None:
         before_ns, before = self._seen.get(name, (0, None))
         if phase != before:  # a silence is judged from the change of phase on
             self._seen[name] = now_ns, phase
@@ -123,7 +124,7 @@ class Watch:
             self._learn(name, paces.setdefault(phase, Pace()), state.heard_ns - before_ns)
             self._seen[name] = state.heard_ns, phase
         elif state.trust not in (Trust.STALE, Trust.RESYNCING):
-            patience_ns, quiet_ns = _patience_ns(paces, phase, channel), now_ns - before_ns
+            patience_ns, quiet_ns = _patience_ns(paces, phase, state.channel), now_ns - before_ns
             if patience_ns is not None and quiet_ns >= patience_ns:
                 cause = f"nothing for {quiet_ns / SECOND:.1f} s; {patience_ns / SECOND:.1f} s is unusual"
                 self._mark(state, cause, now_ns)

@@ -15,6 +15,8 @@ Rule 4: trouble of one symbol is that symbol's; only a counter of the whole conn
 from collections.abc import Callable, Iterable, Sequence
 
 from .adapter import Adapter
+from .auditor import PREFIX as AUDIT
+from .auditor import Auditor
 from .channel import Channels, ChannelState
 from .effects import Close, Effect, Send
 from .errors import DecodeError
@@ -86,7 +88,8 @@ class Session:
         self._books = Keeper(*shared)
         self._prints = Prints(self.channels, self._outlet, self._on_plain)
         self._healer = Healer(*shared, self._prints.deliver)
-        self._watch = Watch(self.channels, self._outlet, self._books, phase or (lambda channel, ns: None))
+        self._auditor = Auditor(*shared, self._books)
+        self._watch = Watch(self.channels, self._outlet, self._books, phase)
 
     # Wishes
 
@@ -136,6 +139,7 @@ class Session:
         self._opened_ns = self._beaten_ns = now_ns
         self._probed = self._silent = False
         self._healer.connected()
+        self._auditor.connected()
         self._watch.connected()
         self._send(self.adapter.login())
         self._outlet.emit(Status(self.adapter.venue, "connected"), now_ns)
@@ -200,6 +204,9 @@ class Session:
         if name in self.channels:
             self._healer.fetched(Channel.parse(name), body, now_ns)
             return self._outlet.take()
+        if name.startswith(AUDIT):
+            self._auditor.fetched(name, body, now_ns)
+            return self._outlet.take()
         state = self.channels.get(str(Channel(self.adapter.venue, name, "book")))
         if state is None or state.pending is None:
             return []
@@ -231,6 +238,9 @@ class Session:
         if name in self.channels:
             self._healer.refused(Channel.parse(name), now_ns)
             return self._outlet.take()
+        if name.startswith(AUDIT):
+            self._auditor.refused(name, now_ns)
+            return self._outlet.take()
         states = [state for state in self.channels.values() if state.channel.symbol == name]
         for state in states:
             state.forget()
@@ -244,6 +254,8 @@ class Session:
 
     def _pass(self, now_ns: int) -> None:
         """Do what was to be done until ``now_ns``, each thing at its time."""
+        if now_ns - self._ticked_ns < TICK_NS:
+            return
         begin_ns = now_ns - SLEPT_NS if self._connected else now_ns
         self._ticked_ns = max(self._ticked_ns, begin_ns // TICK_NS * TICK_NS)
         while self._ticked_ns + TICK_NS <= now_ns:
@@ -258,6 +270,7 @@ class Session:
                 if state.expected_ns is not None and now_ns >= state.expected_ns:
                     self._books.ask_again(state, now_ns)
             self._healer.tick(now_ns)
+            self._auditor.tick(now_ns)
             self._watch.tick(now_ns)
 
     def effects(self) -> list[Effect]:
@@ -274,9 +287,11 @@ class Session:
             case BookUpdate(channel=channel):
                 if (state := self.channels.get(channel)) is not None:
                     self._books.take(state, message, now_ns)
+                    self._auditor.saw(state)
             case Trade(channel=channel):
                 if (state := self.channels.get(channel)) is not None:
                     self._prints.take(state, message, now_ns)
+                    self._auditor.traded(message)
             case Amendment():
                 self._on_amendment(message, now_ns)
             case Heartbeat():
