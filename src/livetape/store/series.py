@@ -5,12 +5,13 @@ The time of a row is the venue's where it gave one, else when it was received; t
 
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from msgspec import Struct, json
+from msgspec import json
 
+from ..core.bars import EXACT, Candle, candles
 from ..core.book import Book
 from ..core.errors import ConfigError
 from ..core.instruments import Channel
@@ -41,7 +42,6 @@ _STEPS = (
     ),
     *("1h", "2h", "4h", "6h", "12h", "1d", "2d", "4d", "7d", "14d", "28d"),
 )
-_exact = Context(prec=100)  #: more digits than any sum of sizes has
 _levels = json.Decoder(list[tuple[str, str]]).decode
 
 
@@ -51,17 +51,6 @@ class Extent(NamedTuple):
     first_ns: int
     last_ns: int
     rows: int
-
-
-class Candle(Struct):
-    """Open, high, low and close of one interval, and the sum of the sizes, exactly."""
-
-    start_ns: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
 
 
 class Series:
@@ -104,20 +93,16 @@ class Series:
             case "close":
                 return ((bar.start_ns, bar.close) for bar in self.bars())
             case "spread":
-                return ((ns, _exact.subtract(ask, bid)) for ns, bid, ask in self.best())
+                return ((ns, EXACT.subtract(ask, bid)) for ns, bid, ask in self.best())
             case _:
-                return ((ns, _exact.divide(_exact.add(bid, ask), Decimal(2))) for ns, bid, ask in self.best())
+                return ((ns, EXACT.divide(EXACT.add(bid, ask), Decimal(2))) for ns, bid, ask in self.best())
 
     def candles(self, interval_ns: int) -> list[Candle]:
         """The trades in intervals that begin at multiples of ``interval_ns``, without the empty ones.
 
         What a trade's conditions forbid it to set, it does not set; what was amended counts as amended.
         """
-        making: dict[int, _Making] = {}
-        for ns, price, size, excluded in self._prints():
-            start_ns = ns - ns % interval_ns
-            making.setdefault(start_ns, _Making(start_ns)).add(ns, Decimal(price), Decimal(size), excluded)
-        return [made for _, each in sorted(making.items()) if (made := each.candle())]
+        return candles(self._prints(), interval_ns)
 
     def bars(self) -> list[Candle]:
         """The venue's bars, each as it was told last."""
@@ -204,37 +189,6 @@ class Series:
         if self.end_ns is not None:
             where += f" AND {self._time} < {self.end_ns:d}"
         return where
-
-
-class _Making:
-    """A candle that is being made of trades that come in any order of time."""
-
-    def __init__(self, start_ns: int) -> None:
-        self._start_ns = start_ns
-        self._first: tuple[int, Decimal] | None = None
-        self._last: tuple[int, Decimal] | None = None
-        self._range: tuple[Decimal, Decimal] | None = None
-        self._volume = Decimal(0)
-
-    def add(self, ns: int, price: Decimal, size: Decimal, excluded: str) -> None:
-        if '"volume"' not in excluded:
-            self._volume = _exact.add(self._volume, size)
-        if '"last"' not in excluded:
-            if self._first is None or ns < self._first[0]:
-                self._first = ns, price
-            if self._last is None or ns >= self._last[0]:
-                self._last = ns, price
-        if '"range"' not in excluded:
-            low, high = self._range or (price, price)
-            self._range = min(low, price), max(high, price)
-
-    def candle(self) -> Candle | None:
-        """None while no trade may set a price."""
-        if self._first is None or self._last is None:
-            return None
-        opened, closed = self._first[1], self._last[1]
-        low, high = self._range or (min(opened, closed), max(opened, closed))
-        return Candle(self._start_ns, opened, high, low, closed, self._volume)
 
 
 def duration_ns(text: str) -> int:
