@@ -69,6 +69,7 @@ class Keeper:
         state.book, state.pending, state.expected_ns = book, None, None
         state.repeats = None  # a fetched snapshot may be well ahead of the stream
         for carried in self._channels.made_from(state):
+            carried.guarantee = self._adapter.guarantees.get("book")  # a snapshot may tell what proves it
             carried.proof = None
             self._outlet.believe(carried, now_ns)
             self._outlet.close_gap(carried, now_ns, healed="snapshot")
