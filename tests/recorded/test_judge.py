@@ -29,7 +29,7 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("n", "expected"), enumerate(EXPECTED))
+@pytest.mark.parametrize(("n", "expected"), list(enumerate(EXPECTED)))
 def test_a_recording_comes_to_what_its_venue_says(recordings: Path, n: int, expected: Verdict) -> None:
     assert RECORDINGS[n].judged(recordings) == expected
 

@@ -206,15 +206,19 @@ def replay(
 @app.command()
 def gaps(
     store: Annotated[Path, typer.Option(help="The directory of the tape.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One gap a line on stdout.")] = False,
+    day: Annotated[str, typer.Option(help="How complete each channel is on this day, UTC.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One gap, or channel, a line on stdout.")] = False,
 ) -> None:
     """Every interval in which something may be missing.
 
-    Example: livetape gaps --store ./tape
+    Examples: livetape gaps --store ./tape, livetape gaps --store ./tape --day 2026-11-21
     """
-    from .tape import print_gaps
+    from .tape import print_completeness, print_gaps
 
-    print_gaps(store, as_json=as_json)
+    if day:
+        print_completeness(store, day, as_json=as_json)
+    else:
+        print_gaps(store, as_json=as_json)
 
 
 @app.command()

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from msgspec import json
+from msgspec.structs import asdict
 
 from ..core.events import MarketEvent
-from ..core.times import iso
+from ..core.times import SECOND, iso
 from ..core.wire import event_json
 from ..feeds.replay import Replay
 from ..store.reader import open_store
@@ -43,3 +44,18 @@ def print_gaps(store: Path, *, as_json: bool) -> None:
         channel = f"{gap['venue']}:{gap['symbol']}/{gap['kind']}" if gap["symbol"] else gap["venue"]
         healed = f"healed by {gap['healed']}" if gap["healed"] else "not healed"
         sys.stdout.write(f"{channel}  {iso(start)} to {until}  {gap['cause']}  {healed}\n")
+
+
+def print_completeness(store: Path, day: str, *, as_json: bool) -> None:
+    """How much the tape has of each channel's day."""
+    tape = open_store(store)
+    for channel in sorted(tape.counts()):
+        made = tape.completeness(channel, day)
+        if as_json:
+            sys.stdout.buffer.write(
+                json.encode({"type": "completeness", "ratio": made.ratio} | asdict(made)) + b"\n"
+            )
+            continue
+        share = "nothing recorded" if made.ratio is None else f"{100 * made.ratio:.4f} %"
+        gaps = f"{made.gaps} gaps, {made.healed} healed, {made.missing_ns / SECOND:.1f} s missing"
+        sys.stdout.write(f"{channel}  {share}  {gaps}\n")

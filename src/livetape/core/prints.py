@@ -55,8 +55,10 @@ class Prints:
     def _by_number(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
         number, backfilled = trade.number, trade.origin is Origin.BACKFILLED
         assert number is not None
+        if trade == state.last:
+            return False
         if state.number is not None and number <= state.number:
-            if number == state.number and not backfilled and state.last not in (None, trade):
+            if number == state.number and not backfilled and state.last is not None:
                 state.last = trade  # the number of the one before was wrong
                 return True
             if number in state.hole:  # late, or the number that made the hole was wrong

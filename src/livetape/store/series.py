@@ -16,7 +16,7 @@ from ..core.book import Book
 from ..core.errors import ConfigError
 from ..core.instruments import Channel
 from ..core.times import SECOND
-from .reader import reading
+from .segment import reading
 
 _TABLES = {"trade": "trades", "quote": "quotes", "book": "books", "bar": "bars"}
 MOST_CANDLES = 150  #: and, as each step is at most 2.5 times the one before, 60 at least

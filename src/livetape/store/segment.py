@@ -1,0 +1,53 @@
+"""One file of a tape, opened for reading (floor 3)."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from ..core.errors import StoreError
+from .schema import COLUMNS
+
+_BUSY_MS = 5_000  #: a recorder that begins or ends holds a lock for a moment
+
+
+@contextmanager
+def reading(segment: Path) -> Iterator[apsw.Connection]:
+    """A connection to ``segment`` that only reads. Raises StoreError for what goes wrong meanwhile."""
+    try:
+        with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            db.set_busy_timeout(_BUSY_MS)
+            yield db
+    except apsw.Error as error:
+        raise StoreError(str(segment), str(error)) from error
+
+
+def rows(
+    segments: Iterable[Path], query: str, arguments: tuple[object, ...] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """What ``query`` finds in each of ``segments``."""
+    for segment in segments:
+        with reading(segment) as db:
+            yield from db.execute(query, arguments)
+
+
+def tables(db: apsw.Connection) -> set[str]:
+    """Those of a segment; one of an older version has fewer."""
+    return {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def last_recv(segment: Path) -> int | None:
+    """When the last record of ``segment`` was received; None when it has none."""
+    found: list[tuple[int, int]] = []
+    with reading(segment) as db:
+        for table in COLUMNS.keys() & tables(db):
+            found += db.execute(f"SELECT n, recv FROM {table} ORDER BY n DESC LIMIT 1")
+    return max(found)[1] if found else None
+
+
+def opened_ns(segment: Path) -> int:
+    """When the recording of ``segment`` began."""
+    [[ns]] = rows([segment], "SELECT value FROM meta WHERE key = 'opened_ns'")
+    return int(str(ns))
