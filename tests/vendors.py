@@ -1,6 +1,6 @@
 """A simulated vendor and livetape on it, in one loop."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from livetape.simulator.server import Vendor
 
 @asynccontextmanager
 async def vendor(
-    venue: str = "kraken", *, rate: float = 5.0, ledger: Path | None = None
+    venue: str = "kraken", *, rate: float = 5.0, ledger: Path | None = None, faults: Sequence[str] = ()
 ) -> AsyncIterator[Vendor]:
-    async with make_vendor(venue, seed=7, rate=rate, ledger=ledger).serving() as serving:
+    async with make_vendor(venue, seed=7, rate=rate, ledger=ledger, faults=faults).serving() as serving:
         yield serving
 
 

@@ -172,6 +172,22 @@ class Gap(Nth, frozen=True):
         return [replace(told, fate=WITHHELD)]
 
 
+class Hush(Nth, frozen=True):
+    """From one data frame on, a client is told nothing more of its channels; of the others, as ever."""
+
+    example: ClassVar[str] = "hush:every=200"
+
+    def stage(self, random: Random) -> Stage:
+        victims, hushed = _victims(self.every, random), set[str]()
+
+        def silence(told: Told) -> Sequence[Told]:
+            if not hushed and next(victims):
+                hushed.update(told.pushed.channels)
+            return [replace(told, fate=WITHHELD) if hushed.intersection(told.pushed.channels) else told]
+
+        return silence
+
+
 class Corrupt(Nth, frozen=True):
     """A data frame has one byte altered: a digit becomes another one, or the text is no JSON any more."""
 
@@ -219,6 +235,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "slow": Slow,
     "trickle": Trickle,
     "gap": Gap,
+    "hush": Hush,
     "corrupt": Corrupt,
     "dup": Dup,
     "reorder": Reorder,
