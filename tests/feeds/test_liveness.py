@@ -1,4 +1,4 @@
-"""A channel that falls mute on a living connection is found; the others and the connection stay as they are."""
+"""A channel that falls mute on a living connection is found; the others and the connection stay."""
 
 from livetape.core.events import Status
 
