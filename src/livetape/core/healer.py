@@ -22,7 +22,7 @@ from .times import SECOND
 
 SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
 LAG_NS = 2 * SECOND  #: a history may be a little behind the stream
-OVERDUE_NS = 60 * SECOND  #: after which an answer is no longer waited for
+OVERDUE_NS = 30 * SECOND  #: after which an answer is no longer waited for
 TRIES = 4  #: each after twice the wait of the one before
 
 
@@ -118,7 +118,7 @@ class Healer:
             self._finish(work, now_ns, healed="history" if read else None)
             return False
         work.due_ns = now_ns + OVERDUE_NS
-        self._effects.append(Fetch(work.gap.channel, path, 0))
+        self._effects.append(Fetch(work.gap.channel, path, 0, insist=False))
         return True
 
     def _put_off(self, work: _Work, now_ns: int) -> None:

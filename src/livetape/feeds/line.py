@@ -241,7 +241,7 @@ class Line:
             self._transport.send(frame, binary=self.session.adapter.binary)
 
     async def _fetch(self, fetch: Fetch) -> None:
-        """Fetch until there is an answer: the session counts on it."""
+        """Fetch, until there is an answer where the session counts on it."""
         adapter, attempt = self.session.adapter, fetch.attempt
         venue = adapter.venue
         wait_s = clock.back_off_s(attempt) if attempt else 0.0
@@ -262,6 +262,9 @@ class Line:
                 attempt += 1
                 wait_s = max(clock.back_off_s(attempt), error.retry_after_s or 0)
                 cause = self._credentials.mask_text(error.cause)
+                if not fetch.insist:
+                    _log.info("%s: %s: %s", venue, fetch.name, cause)
+                    return
                 _log.warning("%s: %s: %s; next try in %.1f s", venue, fetch.name, cause, wait_s)
                 continue
             now_ns = self._record(Direction.FETCHED, body, note=fetch.name)
