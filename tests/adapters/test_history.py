@@ -257,13 +257,14 @@ def test_numbered_trades_are_asked_for_by_their_numbers_alone(name: str) -> None
 # Pages
 
 
-def pages(name: str, body: bytes) -> list[str]:
-    """What asks for the page after ``body``, and nothing where it is the last."""
+def pages(name: str, body: bytes, end_ns: int = 2**62) -> list[str]:
+    """What asks for the page after ``body``; nothing where that is the last, or ends after ``end_ns``."""
     channel = Channel.parse(name)
     adapter = adapter_of(channel)
-    page = adapter.decode_history(channel, body).page
-    path = adapter.history_path(channel, SPAN, page) or ""
-    return path.partition("?")[2].split("&") if page else []
+    if not (page := adapter.decode_history(channel, body).page):
+        return []
+    path = adapter.history_path(channel, replace(SPAN, end_ns=end_ns), page) or ""
+    return path.partition("?")[2].split("&") if path else []
 
 
 def rows(body: bytes, row: bytes, n: int) -> bytes:
@@ -275,28 +276,32 @@ def rows(body: bytes, row: bytes, n: int) -> bytes:
 def test_a_full_page_of_kraken_is_followed_by_the_next() -> None:
     _, body = KRAKEN_TRADE
     row = json.encode(["30243.4", "0.34507674", 1688669597.8277369, "b", "m", "", 61044952])
-    assert "since=1688671969993150842" in pages("kraken:BTC-USD/trade", rows(body, row, 1000))
-    assert pages("kraken:BTC-USD/trade", rows(body, row, 999)) == []
+    name, full = "kraken:BTC-USD/trade", rows(body, row, 1000)
+    assert "since=1688671969993150842" in pages(name, full)
+    assert pages(name, full, end_ns=1688671969993150841) == []
+    assert pages(name, rows(body, row, 999)) == []
 
 
 def test_a_full_page_of_gemini_is_followed_by_what_came_after_its_last_trade() -> None:
     row = GEMINI_TRADE[1][1:-1]
     earlier = row.replace(b"5375547515", b"5375547514")
     body = b"[%b]" % b",".join([row, *[earlier] * 499])  # the newest comes first
-    assert "since_tid=5375547515" in pages("gemini:BTC-USD/trade", body)
-    assert pages("gemini:BTC-USD/trade", b"[%b]" % b",".join([row] * 499)) == []
+    name = "gemini:BTC-USD/trade"
+    assert "since_tid=5375547515" in pages(name, body)
+    assert pages(name, body, end_ns=1547760288000999999) == []
+    assert pages(name, b"[%b]" % b",".join([row] * 499)) == []
 
 
 def test_a_full_page_of_binances_bars_is_followed_by_the_next() -> None:
     row = BINANCE_BAR[1][1:-1]
     asked = pages("binance:BTC-USDT/bar.1m", b"[%b]" % b",".join([row] * 1000))
-    assert {"startTime=1499040000001", "endTime=1700000030000"} <= set(asked)
+    assert {"startTime=1499040000001", f"endTime={(2**62 - MINUTE) // 10**6}"} <= set(asked)
     assert pages("binance:BTC-USDT/bar.1m", BINANCE_BAR[1]) == []
 
 
 def test_alpacas_token_is_handed_back_with_the_same_question() -> None:
     channel = Channel.parse("alpaca:AAPL/trade")
-    first = adapter_of(channel).history_path(channel, SPAN) or ""
+    first = adapter_of(channel).history_path(channel, replace(SPAN, end_ns=2**62)) or ""
     asked = pages(str(channel), ALPACA_TRADE[1].replace(b"null", b'"QUFQTHxQfD="'))
     assert asked == [*first.partition("?")[2].split("&"), "page_token=QUFQTHxQfD%3D"]
 

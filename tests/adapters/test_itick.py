@@ -515,7 +515,7 @@ def test_a_heartbeat_is_due_every_twenty_seconds() -> None:
     session.tick(15 * SECOND)
     assert sent(session) == []
     session.tick(21 * SECOND)
-    assert sent(session) == [b'{"ac":"ping","params":"21000"}']
+    assert sent(session) == [b'{"ac":"ping","params":"20200"}']
 
 
 def test_a_wrong_key_ends_the_connection() -> None:

@@ -125,7 +125,7 @@ def test_an_adapter_has_plain_defaults() -> None:
 
 def test_options_that_an_adapter_does_not_know_are_the_users_error() -> None:
     with pytest.raises(
-        ConfigError, match="plain: unknown option 'dept'; did you mean depth or max_symbols or silence_s"
+        ConfigError, match="plain: unknown option 'dept'; did you mean audit_s or depth or max_symbols"
     ):
         Plain({"dept": 10})
     with pytest.raises(ConfigError, match="silence_s must be seconds above 0, not 'long'"):

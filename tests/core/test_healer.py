@@ -122,9 +122,9 @@ def test_an_answer_that_makes_no_sense_or_never_comes_is_asked_for_again() -> No
     world.session.fetched(world.fetches.pop().name, b"<html>", at(104))
     world.pass_to(109)
     assert len(world.fetches) == 1
-    world.pass_to(170)
+    world.pass_to(140)
     assert len(world.fetches) == 2
-    world.answer(171, ["trade", "A", 8, at(101)])
+    world.answer(141, ["trade", "A", 8, at(101)])
     assert world.last_gap == ("history", 0)
 
 

@@ -116,8 +116,15 @@ class Pair:
     def beat(self) -> None:
         self.send(self.dialect.beat(self.ns))
 
+    def pass_to(self, ns: int) -> None:
+        """Let time pass; the client may have something to ask meanwhile."""
+        while self.ns < ns:
+            self.ns = min(self.ns + SECOND, ns)
+            self.session.tick(self.ns)
+            self.send([])
+
     def push(self, action: Action, memo: dict[str, bytes] | None = None) -> None:
-        self.ns = action.ns
+        self.pass_to(action.ns)
         self.prints += action.trades
         self.send(self.dialect.push(action, {} if memo is None else memo))
 

@@ -492,7 +492,7 @@ def to_minute(both: Pair, seconds: float) -> None:
     while both.market.next_ns < until_ns:
         for _ in both.run(1):
             pass
-    both.ns = until_ns
+    both.pass_to(until_ns)
     both.beat()
 
 

@@ -145,6 +145,17 @@ class PastTrade(Struct, gc=False):
     type: str
 
 
+# {"price":"3607.85","amount":"6.643373","timestamp":"1547147541"}: the time means nothing               [doc]
+class PastLevel(Struct, gc=False):
+    price: str
+    amount: str
+
+
+class PastBook(Struct, gc=False):
+    bids: list[PastLevel]
+    asks: list[PastLevel]
+
+
 # {"reason":"NoValidTradingPairs","result":"error"}                                   [user report 2026-09-15]
 class Refusal(Struct, gc=False, tag_field="result", tag="error"):
     reason: str = ""
@@ -165,6 +176,7 @@ Frame = L2 | Print | Beat | AuctionOpen | AuctionIndicative | AuctionResult | Ma
 _frame: json.Decoder[Frame] = json.Decoder(Frame)
 _refusal, _candles = json.Decoder(Refusal), json.Decoder(Candles)
 _past_trades, _past_candles = json.Decoder(list[PastTrade]), json.Decoder(list[Candle])
+_past_book = json.Decoder(PastBook)
 _BARS = {f"bar.{i}": (f"candles_{i}",) for i in ("1m", "5m", "15m", "30m", "1h", "6h", "1d")}
 _FRAMES = {kind: kind.removeprefix("bar.") for kind in _BARS} | {
     **{"bar.1h": "1hr", "bar.6h": "6hr", "bar.1d": "1day"},
@@ -187,11 +199,26 @@ class PublicRest:
     def price_path(self, symbol: str) -> str:
         return f"/v1/book/{native_of(symbol).lower()}?limit_bids=1&limit_asks=1"
 
+    def audit_path(self, symbol: str) -> str:
+        return f"/v1/book/{native_of(symbol).lower()}?limit_bids=10&limit_asks=10"
+
+    def parse_audit(self, symbol: str, body: bytes) -> BookUpdate:
+        book = _past_book.decode(body)
+        bids, asks = ([(each.price, each.amount) for each in side] for side in (book.bids, book.asks))
+        name = f"gemini:{symbol}/book"
+        return BookUpdate(name, None, True, checked_levels(bids), checked_levels(asks))
+
     def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
-        """Trades on from a time, then from a trade, 90 days back at most [doc]; all bars there are."""
+        """Trades on from a time, then from a trade, 90 days back at most [doc]; all bars there are.
+
+        A page is named by the last trade before it, and its time in ms.
+        """
         native, frame = native_of(channel.symbol).lower(), _FRAMES.get(channel.kind)
         if channel.kind == "trade":
-            since = f"since_tid={page}" if page else f"timestamp={span.start_ns // MILLISECOND}"
+            tid, _, ms = page.partition(" ")
+            if int(ms or 0) > span.end_ns // MILLISECOND:
+                return None
+            since = f"since_tid={tid}" if tid else f"timestamp={span.start_ns // MILLISECOND}"
             return f"/v1/trades/{native}?{since}&limit_trades={TRADES}"
         if frame and span.end_ns - span.start_ns < max(DAY, 24 * interval_ns(channel.kind)):
             return f"/v2/candles/{native}/{frame}"
@@ -204,7 +231,8 @@ class PublicRest:
             return History([_bar(name, candle) for candle in reversed(_past_candles.decode(body))])
         rows = sorted(_past_trades.decode(body), key=lambda row: row.tid)
         trades = [_told(name, t.timestampms, t.price, t.amount, t.type, t.tid) for t in rows]
-        return History([*trades], str(rows[-1].tid) if len(rows) >= TRADES else "")
+        page = f"{rows[-1].tid} {rows[-1].timestampms}" if len(rows) >= TRADES else ""
+        return History([*trades], page)
 
 
 def native_of(symbol: str) -> str:

@@ -248,10 +248,11 @@ class Kraken(Adapter):
         return f"/0/public/Ticker?pair={_pair(symbol)}"
 
     def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
-        """Trades by number, on from a time; the pages end with the present."""
+        """Trades by number, page by page on from a time; bars that are still there."""
         pair, minutes = f"pair={_pair(channel.symbol)}", _MINUTES.get(channel.kind)
         if channel.kind == "trade" and span.numbers:
-            return f"/0/public/Trades?{pair}&since={page or span.start_ns}"
+            since_ns = int(page or span.start_ns)
+            return f"/0/public/Trades?{pair}&since={since_ns}" if since_ns <= span.end_ns else None
         if minutes and span.end_ns - span.start_ns < (CANDLES - 2) * minutes * MINUTE:
             since_s = (span.start_ns - minutes * MINUTE) // SECOND
             return f"/0/public/OHLC?{pair}&interval={minutes}&since={since_s}"
@@ -265,8 +266,8 @@ class Kraken(Adapter):
         if channel.kind != "trade":
             return History([_past_bar(str(channel), candle) for candle in _past_candles.decode(rows)])
         trades = [_past_trade(str(channel), trade) for trade in _past_trades.decode(rows)]
-        last = json.decode(past.result["last"], type=str)
-        return History([*trades], last if len(trades) >= TRADES else "")
+        last_ns = int(json.decode(past.result["last"], type=str))
+        return History([*trades], str(last_ns) if len(trades) >= TRADES else "")
 
     def _requests(self, method: str, channels: Sequence[Channel]) -> list[bytes]:
         wanted: dict[str, list[str]] = {}

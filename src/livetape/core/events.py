@@ -294,9 +294,9 @@ class Status(_OnChannel, frozen=True, gc=False, tag="status"):
 class Gap(_OnChannel, frozen=True, gc=False, tag="gap"):
     """An interval in which ``channel`` may have missed something: after ``start_ns``, before ``end_ns``.
 
-    It is told twice: when it opens (``end_ns`` None) and when it has ended. ``healed`` says what made the
-    channel whole again (``snapshot``), None while nothing did. ``missing`` is how many messages are known to
-    be lost, None where nobody can know.
+    It is told when it opens (``end_ns`` None), when it has ended, and again when it is filled later.
+    ``healed`` says what made the channel whole again (``snapshot``, ``complete``, ``history``), None while
+    nothing did. ``missing`` is how many messages are known to be lost, None where nobody can know.
     """
 
     start_ns: int

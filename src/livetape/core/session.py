@@ -338,7 +338,7 @@ class Session:
         if event == state.last and event.venue_ns is not None:
             state.superseded += 1
             return False
-        if state.remembers:
+        if state.recalls:
             state.repeated(event)
         state.last = event
         self._outlet.confirm(state, now_ns)

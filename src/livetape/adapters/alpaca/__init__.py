@@ -20,10 +20,10 @@ from msgspec import json, msgpack
 from ...core.adapter import NOBODY, Adapter, History, Limits, Span
 from ...core.credentials import Credentials
 from ...core.errors import ConfigError
-from ...core.events import Ack, Closing, Denied, Heartbeat, LoggedIn, Message, Why
+from ...core.events import Ack, BookUpdate, Closing, Denied, Heartbeat, LoggedIn, Message, Why
 from ...core.instruments import Channel, Instrument, interval_ns, unified
 from ...core.stamps import rfc3339
-from .read import EVENTS, instruments, news, past
+from .read import EVENTS, book, instruments, news, past
 from .wire import (
     Article,
     Asset,
@@ -31,6 +31,7 @@ from .wire import (
     Item,
     Subscription,
     Success,
+    from_books,
     from_history,
     from_json,
     from_msgpack,
@@ -244,6 +245,15 @@ class Alpaca(Adapter):
     def parse_history(self, channel: Channel, body: bytes) -> History:
         page = from_history.decode(body)
         return History([*past(str(channel), _native(channel), page)], page.next_page_token or "")
+
+    def audit_path(self, symbol: str) -> str:
+        return f"{CRYPTO}/latest/orderbooks?symbols={symbol.replace('-', '%2F')}"
+
+    def parse_audit(self, symbol: str, body: bytes) -> BookUpdate:
+        native = symbol.replace("-", "/")
+        told = from_books.decode(body).orderbooks[native]
+        told.S, told.r = native, True
+        return book(told)
 
     def symbols_paths(self) -> Sequence[str]:
         address = "https://paper-api.alpaca.markets/v2/assets?status=active&asset_class="

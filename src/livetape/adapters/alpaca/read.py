@@ -105,7 +105,7 @@ def _quote(item: WireQuote) -> Quote:
     return Quote(name, venue_ns, bid, bid_size if bid else None, ask, ask_size if ask else None)
 
 
-def _book(item: WireBook) -> BookUpdate:
+def book(item: WireBook) -> BookUpdate:
     name, venue_ns = _CHANNELS["book"][item.S], ns_of_stamp(item.t)
     return BookUpdate(name, venue_ns, item.r, _levels(item.b), _levels(item.a))
 
@@ -174,7 +174,7 @@ def past(channel: str, native: str, page: Page) -> Iterator[Trade | Quote | Bar]
 
 #: How each item that is an event is read.
 EVENTS: dict[type, Callable[[Any], Message]] = {
-    **{WireTrade: _trade, WireQuote: _quote, WireBook: _book, Correction: _amendment, Cancel: _amendment},
+    **{WireTrade: _trade, WireQuote: _quote, WireBook: book, Correction: _amendment, Cancel: _amendment},
     **{WireBar: _bar, UpdatedBar: _bar, DailyBar: _bar, Band: _luld, Halt: _status, Imbalance: _auction},
 }
 

@@ -211,6 +211,19 @@ class Page(Struct, gc=False):
 from_history: json.Decoder[Page] = json.Decoder(Page, float_hook=str.strip)
 
 
+class PastBook(WireBook, gc=False, kw_only=True):
+    S: str = ""
+
+
+# {"orderbooks":{"BTC/USD":{"a":[{"p":27858.85,"s":0.8}],"b":[{"p":27841.15,"s":0.8}],
+#   "t":"2023-04-04T12:02:05.3914Z"}}}                                                            [unverified]
+class Books(Struct, gc=False):
+    orderbooks: dict[str, PastBook]
+
+
+from_books: json.Decoder[Books] = json.Decoder(Books, float_hook=str.strip)
+
+
 class Asset(Struct, gc=False):
     symbol: str
     name: str | None = ""

@@ -18,7 +18,7 @@ from msgspec import MsgspecError, json
 from ...core.adapter import NOBODY, Adapter, History, Limits, Span
 from ...core.credentials import Credentials
 from ...core.errors import ConfigError
-from ...core.events import Ack, Denied, Heartbeat, LoggedIn, Message, Trade, Why
+from ...core.events import Ack, BookUpdate, Denied, Heartbeat, LoggedIn, Message, Trade, Why
 from ...core.instruments import Channel, Instrument, interval_ns
 from ...core.times import MILLISECOND
 from .places import ASSETS, REGIONS, Place, canonical, place, split
@@ -212,6 +212,13 @@ class ITick(Adapter):
     def price_path(self, symbol: str) -> str:
         at = self._place(symbol)
         return f"/{at.asset}/quote?region={at.region}&code={at.native}"
+
+    def audit_path(self, symbol: str) -> str:
+        at = self._place(symbol)
+        return f"/{at.asset}/depth?region={at.region}&code={at.native}"
+
+    def parse_audit(self, symbol: str, body: bytes) -> BookUpdate:
+        return book(symbol, decode_depth(body).data)
 
     def history_path(self, channel: Channel, span: Span, page: str = "") -> str | None:
         """The bars up to the end of ``span``. Trades have no id, and REST tells only the last one."""
