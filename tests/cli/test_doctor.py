@@ -197,7 +197,7 @@ async def test_quiet_is_a_warning_that_knows_the_hours(venue: str, symbol: str, 
         [quiet] = wrong(findings)
         assert (quiet["check"], quiet["result"], code) == ("subscription", "warning", 0)
         assert "nothing within 1 s; the market is " in quiet["detail"]
-        said, _ = await told("watch", source, "--duration", "14", env=reaching(serving), cwd=tmp_path)
+        said, _ = await told("watch", source, "--duration", "18", env=reaching(serving), cwd=tmp_path)
         assert f"livetape: {source}: nothing yet; the market is " in said
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from .adapter import Adapter, Guarantee
+from msgspec import Struct
+
+from .adapter import Adapter, Guarantee, Span
 from .book import Book
 from .events import Bar, BookUpdate, Gap, MarketEvent, Proof, Trade, Trust, Why
 from .instruments import DERIVED, Channel
@@ -13,6 +15,28 @@ RECENT = 1_000  #: events that are remembered, to know a repetition
 MOST_RECENT = 100_000  #: likewise while a hole is being filled
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]
+
+
+class Agreement(Struct):
+    """How far a book without a proof agrees with what the venue says elsewhere; see ``core.auditor``.
+
+    ``agreed`` of the ``audits`` found no difference. Among the ``levels`` that were compared are trades at
+    prices that the book cannot have had.
+    """
+
+    since_ns: int
+    audits: int = 0
+    agreed: int = 0
+    levels: int = 0
+    levels_agreed: int = 0
+
+    @property
+    def score(self) -> float:
+        """The part that agrees, from 0 to 1, cut to thousandths: it is 1 only if all does."""
+        return self.levels_agreed * 1_000 // max(self.levels, 1) / 1_000
+
+    def __str__(self) -> str:
+        return f"{100 * self.score:.4g} % agreement with the venue's REST book" if self.levels else ""
 
 
 class ChannelState:
@@ -36,10 +60,13 @@ class ChannelState:
         self.refusals = 0
         self.trust, self.cause, self.since_ns = Trust.STALE, "", 0
         self.proof: Proof | None = None
+        self.agreement: Agreement | None = None  #: of a book without a proof, once it was audited
         self.gap: Gap | None = None
         self.heard_ns = 0  #: when the channel last spoke; 0 before it ever did
         self.expected_ns: int | None = None  #: when to ask again for what has not come
         self.book: Book | None = None
+        self.began: int | None = None  #: the venue's number of the snapshot that the book began with
+        self.told_ns = 0  #: the venue's time of the book's last update
         self.pending: list[BookUpdate] | None = None  #: updates held while a snapshot is fetched
         self.fetches = 0
         self.resyncs = 0
@@ -48,6 +75,8 @@ class ChannelState:
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
         self.last: MarketEvent | None = None  #: as the venue sent it
         self.recent: dict[object, None] = {}  #: what identifies events, the oldest first
+        #: Whether what came is remembered, so that history does not tell it again. Trades always are.
+        self.recalls = channel.kind != "trade" and adapter.history_path(channel, Span(0, 1)) is not None
         self.remembers = False  #: whether a hole is to be filled, so that all that comes is remembered
         self.delay_ns = 0  #: from the venue's time of the last event to ours
         self.number: int | None = None  #: of the last trade
@@ -95,6 +124,8 @@ class ChannelState:
 def _identity(event: MarketEvent) -> object:
     """What tells ``event`` from the others of its channel."""
     match event:
+        case Trade(number=int(number)):
+            return number
         case Trade():
             return event.id, event.venue_ns
         case Bar():

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .adapter import Adapter, Span
-from .channel import Channels, ChannelState
+from .channel import MOST_RECENT, Channels, ChannelState
 from .effects import Effect, Fetch
 from .errors import DecodeError
 from .events import Bar, Gap, MarketEvent, Origin, Trade
@@ -100,7 +100,8 @@ class Healer:
                 self._made.setdefault(str(state.source), []).append(hole.gap)
                 continue
             span = _span(hole)
-            if self._adapter.history_path(state.channel, span) is None:
+            n = hole.numbers.stop - hole.numbers.start
+            if n > MOST_RECENT or self._adapter.history_path(state.channel, span) is None:
                 state.remembers = False
             else:
                 self._queue.append(_Work(hole.gap, span, set(hole.numbers), now_ns + LAG_NS))
@@ -133,7 +134,7 @@ class Healer:
             case Trade(number=int(number)):
                 if inside := number in work.missing:
                     work.missing.remove(number)
-                return inside
+                return inside and not state.repeated(event)  # it may have come late
             case Bar(start_ns=start_ns):
                 end_ns = start_ns + interval_ns(state.channel.kind)
                 inside = span.start_ns + SLACK_NS < end_ns <= span.end_ns

@@ -52,6 +52,8 @@ class Keeper:
         if self._wrong(book, snapshot):
             state.discarded += 1
             self.resync(state, "the snapshot fails its own checksum", now_ns)
+        elif _is_past(state, snapshot):
+            state.superseded += 1
         else:
             self._install(state, book, snapshot, now_ns)
 
@@ -67,6 +69,7 @@ class Keeper:
 
     def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
         state.book, state.pending, state.expected_ns = book, None, None
+        state.began, state.told_ns = book.seq, snapshot.venue_ns or 0
         state.repeats = None  # a fetched snapshot may be well ahead of the stream
         for carried in self._channels.made_from(state):
             carried.guarantee = self._adapter.guarantees.get("book")  # a snapshot may tell what proves it
@@ -110,7 +113,11 @@ class Keeper:
                 self.resync(state, f"update {book.seq} was followed by {update.first}", now_ns)
                 _hold(state, update)
                 return
-        state.repeats = 0
+        elif state.guarantee is not None and (update.venue_ns or state.told_ns) < state.told_ns:
+            state.repeats = state.repeats or 0
+            self._drop(state, book, now_ns)  # a checksum may fit an earlier book
+            return
+        state.repeats, state.told_ns = 0, update.venue_ns or state.told_ns
         book.apply(update.bids, update.asks, depth=self._adapter.depth)
         book.seq = update.last
         if self._wrong(book, update):
@@ -133,7 +140,7 @@ class Keeper:
         if state.repeats is not None:
             state.repeats += 1
             if state.repeats >= REPEATS:
-                self.resync(state, f"{REPEATS} updates in a row are older than {book.seq}", now_ns)
+                self.resync(state, f"{REPEATS} updates in a row are older than the book", now_ns)
 
     def check(self, state: ChannelState, checksum: int, now_ns: int) -> None:
         """Compare the book with a fingerprint that was sent apart from the updates."""
@@ -220,6 +227,13 @@ class Keeper:
                 quote.heard_ns = now_ns
                 event = Quote(str(quote.channel), update.venue_ns, *best, book.seq)
                 self._outlet.deliver(quote, event, now_ns)
+
+
+def _is_past(state: ChannelState, snapshot: BookUpdate) -> bool:
+    """Whether the book went through ``snapshot`` already; one from before its beginning is a new count."""
+    if state.book is None or state.began is None or state.book.seq is None or snapshot.last is None:
+        return False
+    return state.began <= snapshot.last < state.book.seq
 
 
 def _hold(state: ChannelState, update: BookUpdate) -> None:

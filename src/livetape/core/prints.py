@@ -24,6 +24,8 @@ class Prints:
         state.received += 1
         is_new = self._by_id if trade.number is None else self._by_number
         if is_new(state, trade, now_ns):
+            if state.remembers:
+                state.repeated(trade)
             self.deliver(state, trade, now_ns)
         else:
             state.superseded += 1
@@ -83,4 +85,4 @@ class Prints:
         state.hole = range(state.number + 1, following)
         for carried in self._channels.made_from(state):
             self._outlet.open_gap(carried, cause, now_ns)
-        self._outlet.close_gap(state, now_ns, missing=len(state.hole))
+        self._outlet.close_gap(state, now_ns, missing=following - state.number - 1)

@@ -185,9 +185,9 @@ class Session:
 
     def receive(self, frame: bytes, now_ns: int) -> list[MarketEvent]:
         """The events in ``frame``. A frame that cannot be decoded is counted and told as a Status."""
+        self._heard_ns, self._probed, self._silent = now_ns, False, False
         self._pass(now_ns)
         self.frames += 1
-        self._heard_ns, self._probed, self._silent = now_ns, False, False
         try:
             messages = self.adapter.decode(frame)
         except DecodeError as error:
