@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from math import ceil
+from statistics import mean
 
 from msgspec import Struct, json
 from msgspec.structs import astuple
@@ -166,7 +167,7 @@ def _figure(times_ns: Sequence[int]) -> Figure | None:
     ranked = [ns / MILLISECOND for ns in sorted(times_ns)]
     n = len(ranked)
     p50, p99 = ranked[ceil(0.5 * n) - 1], ranked[ceil(0.99 * n) - 1]
-    return Figure(n, p50, p99, ranked[0], ranked[-1], sum(ranked) / n)
+    return Figure(n, p50, p99, ranked[0], ranked[-1], mean(ranked))
 
 
 def _print_table(measured: Measured) -> None:
