@@ -106,7 +106,7 @@ class Trial(ABC, Generic[V]):
         self.now_ns = venue.times[self.known]
         self.connection = self.sent = 0
         self.subscribed = self.armed = False
-        self.struck_ns = 0
+        self.struck_ns = self.late_ns = 0  # when the fault happened, and when what it held back came
         self.held: list[Item] = []
         self.requests: list[tuple[int, int, Effect]] = []  # messages to wait, frame it was asked at, request
         self.ledger: dict[int, Gap] = {}  # by their start
@@ -160,7 +160,8 @@ class Trial(ABC, Generic[V]):
         if self.wrong or not self.agrees(proved=True):
             return CONTENT if self.fault == "digit" else PAST
         assert self.well, "it was not healed"
-        if any(gap.start_ns <= self.struck_ns <= (gap.end_ns or 0) for gap in self.ledger.values()):
+        times = (self.struck_ns, self.late_ns)
+        if any(gap.start_ns <= ns <= (gap.end_ns or 0) for gap in self.ledger.values() for ns in times):
             return NOTICED
         return HARMLESS if self.agrees(proved=False) and not self.ledger else BELOW
 
@@ -210,6 +211,8 @@ class Trial(ABC, Generic[V]):
             self.sent += 1
         arriving, later = [item], self.held
         self.held = []
+        if later:
+            self.late_ns = self.now_ns
         if self.armed and item.what == self.what:
             self.armed, self.struck_ns = False, self.now_ns
             arriving, self.held = FAULTS[self.fault](item, self.chance)

@@ -114,7 +114,7 @@ class KrakenTape(Tape):
         )
         truth.frame = (
             f'{{"channel":"book","type":"snapshot","data":[{{"symbol":"{self.symbol}","bids":[{bids}],'
-            f'"asks":[{asks}],"checksum":{truth.crc()},"timestamp":"2026-08-02T04:23:43.220187Z"}}]}}'
+            f'"asks":[{asks}],"checksum":{truth.crc()}}}]}}'
         ).encode()
         return truth.frame
 

@@ -69,7 +69,7 @@ class Keeper:
 
     def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
         state.book, state.pending, state.expected_ns = book, None, None
-        state.began, state.told_ns = book.seq, snapshot.venue_ns or 0
+        state.began, state.told_ns = book.seq, 0
         state.repeats = None  # a fetched snapshot may be well ahead of the stream
         for carried in self._channels.made_from(state):
             carried.guarantee = self._adapter.guarantees.get("book")  # a snapshot may tell what proves it
@@ -114,8 +114,8 @@ class Keeper:
                 _hold(state, update)
                 return
         elif state.guarantee is not None and (update.venue_ns or state.told_ns) < state.told_ns:
-            state.repeats = state.repeats or 0
-            self._drop(state, book, now_ns)  # a checksum may fit an earlier book
+            state.discarded += 1  # a checksum may fit an earlier book
+            self.resync(state, "an update is older than the book", now_ns)
             return
         state.repeats, state.told_ns = 0, update.venue_ns or state.told_ns
         book.apply(update.bids, update.asks, depth=self._adapter.depth)
