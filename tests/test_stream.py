@@ -3,20 +3,36 @@
 import asyncio
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from livetape import Stream
+from livetape import Stream, open_store
+from livetape.app import App
 from livetape.calendars import Hours
 from livetape.config import Config, VenueConfig
 from livetape.core.errors import ConfigError, ConnectError, MisuseError
-from livetape.core.events import BookUpdate, Gap, Status, Trade
+from livetape.core.events import BestQuote, BookUpdate, Gap, MarketEvent, Status, Trade
 from livetape.feeds.line import Retry
 
-from .live import until
+from .live import conserved, until
 from .vendors import config_for, vendor
+
+
+@pytest.fixture(autouse=True)
+def conservation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a stream has received is accounted for at its end, in whatever thread it runs."""
+    close, verdicts = App.close, list[bool]()
+
+    async def judged(app: App) -> None:
+        verdicts.append(conserved(app))
+        await close(app)
+
+    monkeypatch.setattr(App, "close", judged)
+    yield
+    assert all(verdicts)
 
 
 async def test_handlers_get_the_kinds_and_channels_they_asked_for() -> None:
@@ -305,3 +321,63 @@ async def test_no_thread_is_left_behind() -> None:
         assert threads_of_ours() == ["livetape-stream"]
         await asyncio.to_thread(stream.stop)
     assert threads_of_ours() == []
+
+
+async def test_the_best_quote_is_over_all_venues_and_its_parts_stay_unseen(tmp_path: Path) -> None:
+    async with vendor() as kraken, vendor("gemini") as gemini:
+        config = config_for(kraken, gemini)
+        stream = Stream("best:BTC-USD/quote", "kraken:BTC-USD/trade", config=config, store=tmp_path)
+        seen: list[MarketEvent] = []
+        best: list[BestQuote] = []
+        stream.on("best")(best.append)
+        stream.on(".+")(seen.append)
+        async with stream:
+            await until(
+                lambda: {"kraken", "gemini"} <= {q.bid_venue for q in best} | {q.ask_venue for q in best}
+            )
+            await until(lambda: any(event.kind == "trade" for event in seen))
+            assert {event.channel for event in seen} == {"best:BTC-USD/quote", "kraken:BTC-USD/trade"}
+            assert all(
+                quote.trust == "unverifiable"
+                for quote in best
+                if "gemini" in (quote.bid_venue, quote.ask_venue)
+            )
+            stream.subscribe("gemini:BTC-USD/quote")
+            await until(lambda: any(event.channel == "gemini:BTC-USD/quote" for event in seen))
+            stream.unsubscribe("best:BTC-USD/quote")
+            await asyncio.sleep(0.1)
+            before = len(best)
+            seen.clear()
+            await until(lambda: len(seen) > 5)
+            assert len(best) == before
+            assert "kraken:BTC-USD/quote" not in {event.channel for event in seen}
+        counts = open_store(tmp_path).counts()
+        assert counts["best:BTC-USD/quote"] == before
+        assert {"kraken:BTC-USD/quote", "gemini:BTC-USD/quote"} <= set(counts)
+
+
+async def test_a_venue_that_is_gone_is_no_part_of_the_best_quote() -> None:
+    async with vendor() as kraken:
+        async with vendor("gemini") as gemini:
+            stream = Stream("best:BTC-USD/quote", config=config_for(kraken, gemini))
+            best: list[BestQuote] = []
+            stream.on("best")(best.append)
+            await stream.__aenter__()
+            await until(
+                lambda: {"kraken", "gemini"} <= {q.bid_venue for q in best} | {q.ask_venue for q in best}
+            )
+        try:
+            await until(lambda: {best[-1].bid_venue, best[-1].ask_venue} == {"kraken"})
+            count = len(best)
+            await until(lambda: len(best) > count + 5)
+            assert {q.bid_venue for q in best[count:]} | {q.ask_venue for q in best[count:]} == {"kraken"}
+            assert best[-1].trust == "live"
+        finally:
+            await stream.__aexit__(None, None, None)
+
+
+def test_a_best_quote_needs_venues_and_is_nothing_but_a_quote() -> None:
+    with pytest.raises(ConfigError, match="no venue"):
+        Stream("best:BTC-USD/quote").run()
+    with pytest.raises(ConfigError, match="no 'trade'"):
+        Stream("best:BTC-USD/trade")

@@ -1,16 +1,21 @@
 """Builds everything from a Config; the only file that knows all (floor 4)."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from . import clock
+from .calendars import Phases
 from .config import Config
 from .core.bus import Bus
 from .core.channel import ChannelState
+from .core.consolidated import BEST, Consolidated
 from .core.errors import LivetapeError
-from .core.instruments import Instrument
+from .core.instruments import Channel, Instrument
 from .core.raw import RawRecord
+from .core.redundant import Merge
 from .feeds.catalogue import Catalogue
 from .feeds.feed import Feed
 from .feeds.hub import Hub
@@ -31,6 +36,40 @@ class App:
         self.bus = Bus()
         self.hub = Hub(self._make_feed)
         self.journal: Journal | None = None
+        self.unasked: set[str] = set()  #: channels that are subscribed only because a best quote needs them
+        self._users: Counter[Channel] = Counter()
+        self._best: dict[Channel, Consolidated] = {}
+        self._phases = Phases()
+
+    def want(self, channels: Iterable[Channel], *, queue: bool = True) -> None:
+        """Subscribe ``channels``, or what they are made from. Raises as ``Hub.want`` does."""
+        channels = list(channels)
+        self.hub.want(self.config.behind(channels), queue=queue)
+        self._users.update(channels)
+        for channel in dict.fromkeys(channels):
+            if channel.venue == BEST and channel not in self._best:
+                quotes = self.config.behind([channel])
+                venues = [quote.venue for quote in quotes]
+                self._best[channel] = Consolidated(channel, venues, self.bus.publish, clock.now_ns())
+                for quote in quotes:
+                    self.bus.subscribe(str(quote), self._best[channel].take)
+        self._sort_out()
+
+    def drop(self, channels: Iterable[Channel]) -> None:
+        """Give up what ``want`` asked for, once."""
+        channels = [channel for channel in channels if self._users[channel]]
+        self._users.subtract(channels)
+        self.hub.drop(self.config.behind(channels))
+        for channel in [channel for channel in self._best if not self._users[channel]]:
+            consolidated = self._best.pop(channel)
+            for quote in self.config.behind([channel]):
+                self.bus.unsubscribe(str(quote), consolidated.take)
+        self._sort_out()
+
+    def _sort_out(self) -> None:
+        behind = self.config.behind(self._best)
+        self.unasked.clear()
+        self.unasked.update(str(channel) for channel in behind if not self._users[channel])
 
     def record(self, directory: str | Path) -> Journal:
         """Record everything from now on. Raises StoreError when the directory cannot be written."""
@@ -50,16 +89,19 @@ class App:
 
     def _make_feed(self, venue: str, rest: Rest) -> Feed:
         chosen = self.config.venue(venue)
+        endpoint, *others = chosen.endpoints(venue)
         return Feed(
             venue,
-            chosen.endpoint(venue),
+            endpoint,
             rest,
+            second=others[0] if others else None,
             publish=self.bus.publish,
             tap=self._tap,
             api=chosen.api,
             options=chosen.options,
             keys=chosen.keys(venue),
             retry=chosen.retry or self.config.retry,
+            phase=self._phases,
         )
 
     def _tap(self, raw: RawRecord) -> None:
@@ -75,12 +117,12 @@ class _Feeds:
         self._catalogue = Catalogue(app.hub.instruments)
         self._lists: dict[str, list[Instrument]] = {}
         self._asked_ns: dict[str, int] = {}
-        self.channels_of, self.want, self.drop = app.config.channels_of, app.hub.want, app.hub.drop
+        self.channels_of, self.want, self.drop = app.config.channels_of, app.want, app.drop
 
     def venues(self) -> list[str]:
         """Those configured or in use, the first source's first."""
         config = self._app.config
-        sources = [channel.venue for channel in config.channels_of(config.sources)]
+        sources = [channel.venue for channel in config.behind(config.channels_of(config.sources))]
         return list(dict.fromkeys([*sources, *config.venues, *self._app.hub.feeds]))
 
     async def instruments(self, venue: str) -> list[Instrument]:
@@ -110,6 +152,8 @@ class _Feeds:
                 _channel(state) for line in lines for state in line.session.channels.values() if state.wanted
             ],
         }
+        if merges := [_merged(name, merge) for name, merge in self._app.hub.merges()]:
+            status["redundant"] = merges
         if (journal := self._app.journal) is not None:
             mark = journal.watermark
             status["store"] = {
@@ -135,8 +179,20 @@ def _connection(line: Line) -> dict[str, Any]:
     }
 
 
+def _merged(channel: str, merge: Merge) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "in_step": merge.in_step,
+        "received": merge.received,
+        "delivered": merge.delivered,
+        "superseded": merge.superseded,
+        "held": merge.held,
+        "diverged": merge.diverged,
+    }
+
+
 def _channel(state: ChannelState) -> dict[str, Any]:
-    proof = state.proof
+    proof, agreement = state.proof, state.agreement
     return {
         "channel": str(state.channel),
         "trust": state.trust,
@@ -144,6 +200,15 @@ def _channel(state: ChannelState) -> dict[str, Any]:
         "since": state.since_ns,
         "last": state.heard_ns,
         "proof": {"method": proof.method, "depth": proof.depth, "since": proof.since_ns} if proof else None,
+        "agreement": agreement
+        and {
+            "score": agreement.score,
+            "audits": agreement.audits,
+            "agreed": agreement.agreed,
+            "levels": agreement.levels,
+            "levels_agreed": agreement.levels_agreed,
+            "since": agreement.since_ns,
+        },
         "received": state.received,
         "delivered": state.delivered,
         "superseded": state.superseded,

@@ -7,27 +7,32 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from .adapters import channels_of, find, venues
 from .core.adapter import NOBODY
+from .core.consolidated import BEST
 from .core.credentials import Credentials
 from .core.errors import ConfigError
-from .core.instruments import Channel
+from .core.instruments import Channel, split_source, unified
 from .feeds.endpoint import Endpoint, endpoint_of
 from .feeds.line import RETRY, Retry
 from .keys import from_environment, from_files
 
 
 class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How one venue is reached. ``options`` are its adapter's (for example Kraken's ``depth``)."""
+    """How one venue is reached. ``options`` are its adapter's (for example Kraken's ``depth``).
 
-    ws_url: str = ""
-    rest_url: str = ""
+    Each channel comes over so many ``lines``, one or two; with two addresses over a line to each.
+    """
+
+    ws_url: str | list[str] = ""
+    rest_url: str | list[str] = ""
+    lines: Annotated[int, Meta(ge=1, le=2)] = 1
     api: str = ""
     allow_insecure: bool = False
     key_file: str | list[str] = ""
@@ -38,10 +43,27 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """The same with one more option of the adapter, unless it is set already."""
         return replace(self, options={name: value} | self.options)
 
-    def endpoint(self, venue: str) -> Endpoint:
-        """Where the venue is. Raises ConfigError when an address cannot be used."""
+    def endpoints(self, venue: str) -> list[Endpoint]:
+        """Where each line of the venue leads. Raises ConfigError when an address cannot be used."""
         adapter = find(venue, self.api)
-        return endpoint_of(adapter, self.ws_url, self.rest_url, allow_insecure=self.allow_insecure)
+        ws_urls, rest_urls = _listed(self.ws_url), _listed(self.rest_url)
+        if len(ws_urls) > 2:
+            raise ConfigError("there are at most two lines", where=f"{venue} ws_url")
+        if len(rest_urls) > len(ws_urls):
+            raise ConfigError("more addresses than ws_url has", where=f"{venue} rest_url")
+        return [
+            endpoint_of(
+                adapter,
+                ws_urls[n % len(ws_urls)],
+                rest_urls[n % len(ws_urls) % len(rest_urls)],
+                allow_insecure=self.allow_insecure,
+            )
+            for n in range(max(self.lines, len(ws_urls)))
+        ]
+
+    def endpoint(self, venue: str) -> Endpoint:
+        """Where the venue is, its first line. Raises ConfigError when an address cannot be used."""
+        return self.endpoints(venue)[0]
 
     def keys(self, venue: str) -> list[Credentials]:
         """The keys for the venue, from ``key_file`` or the environment; NOBODY where none is needed.
@@ -51,8 +73,8 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
         names = find(venue, self.api).key_names
         if not names:
             return [NOBODY]
-        files = [self.key_file] if isinstance(self.key_file, str) else self.key_file
-        found = from_files([file for file in files if file], names) or from_environment(names)
+        files = [file for file in _listed(self.key_file) if file]
+        found = from_files(files, names) or from_environment(names)
         if not found:
             wanted = " and ".join(names)
             remedy = f"set {wanted}, or key_file in [venues.{venue}]"
@@ -76,6 +98,12 @@ class StoreConfig(Struct, frozen=True, forbid_unknown_fields=True):
     raw: bool = True
 
 
+class BestConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Over which venues the best quote is; all that are configured unless some are named."""
+
+    venues: list[str] = field(default_factory=list)
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured."""
 
@@ -83,6 +111,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     venues: dict[str, VenueConfig] = field(default_factory=dict)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    best: BestConfig = field(default_factory=BestConfig)
     retry: Retry = RETRY
 
     def venue(self, name: str) -> VenueConfig:
@@ -91,11 +120,42 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     def channels_of(self, sources: Iterable[str]) -> list[Channel]:
         """The channels that ``sources`` name. Raises ConfigError when one cannot be read."""
-        return channels_of(sources, lambda venue: self.venue(venue).api)
+        return list(dict.fromkeys(channel for source in sources for channel in self._channels_of(source)))
+
+    def _channels_of(self, source: str) -> list[Channel]:
+        venue, symbol, kind = split_source(source)
+        if venue != BEST:
+            return channels_of([source], lambda venue: self.venue(venue).api)
+        if kind not in ("", "quote"):
+            raise ConfigError(f"{BEST} has no {kind!r}", where=source, allowed=["quote"])
+        return [Channel(BEST, unified(symbol), "quote")]
+
+    def behind(self, channels: Iterable[Channel]) -> list[Channel]:
+        """The venues' channels that ``channels`` are or are made from. Raises ConfigError where none is."""
+        return [each for channel in channels for each in self._behind(channel)]
+
+    def _behind(self, channel: Channel) -> list[Channel]:
+        if channel.venue != BEST:
+            return [channel]
+        adapters = [find(venue, self.venue(venue).api) for venue in self._best_venues()]
+        quotes = [
+            Channel(adapter.venue, symbol, "quote")
+            for adapter in adapters
+            if "quote" in adapter.offers(symbol := adapter.canonical(channel.symbol))
+        ]
+        if not quotes:
+            example = 'best.venues=["kraken","gemini"]'
+            raise ConfigError("no venue to make it of", where=str(channel), example=example)
+        return quotes
+
+    def _best_venues(self) -> list[str]:
+        named = [split_source(source)[0] for source in self.sources]
+        return self.best.venues or [each for each in dict.fromkeys([*named, *self.venues]) if each != BEST]
 
     def with_sources(self, sources: list[str]) -> "Config":
-        """The same for other sources."""
-        return replace(self, sources=sources)
+        """The same for other sources; a best quote is still over the venues of these, too."""
+        both = replace(self, sources=[*self.sources, *sources])
+        return replace(self, sources=sources, best=BestConfig(both._best_venues()))
 
     def with_retry(self, retry: Retry) -> "Config":
         """The same with one way to dial again for all venues."""
@@ -125,9 +185,13 @@ def load(
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error), where=path or "configuration") from error
-    for name, venue in config.venues.items():
-        find(name, venue.api)
+    for name in (*config.venues, *config.best.venues):
+        find(name, config.venue(name).api)
     return config
+
+
+def _listed(one_or_many: str | list[str]) -> list[str]:
+    return [one_or_many] if isinstance(one_or_many, str) else one_or_many or [""]
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Handlers:
     def __init__(self, most: int, if_running: Callable[[Callable[[], None]], None]) -> None:
         self.dropped = 0  #: events that a queued handler or iterator was too slow for
         self.failures = 0  #: exceptions raised by handlers
+        self.unasked: set[str] = set()  #: channels whose events are for nobody here
         self._most, self._if_running = most, if_running
         self._handlers: list[tuple[Callable[[MarketEvent], bool], Handler]] = []
         names = ("open", "error", "close", "gap", "unreachable")
@@ -103,6 +104,8 @@ class Handlers:
 
     def dispatch(self, event: MarketEvent) -> None:
         """Hand ``event`` to everyone who wants it. Never raises an Exception."""
+        if event.channel in self.unasked:
+            return
         for matches, handler in self._handlers:
             if matches(event):
                 self._call(handler, event)

@@ -54,7 +54,9 @@ class Stream:
         store: str | Path | None = None,
     ) -> None:
         loaded = config if isinstance(config, Config) else load(config)
-        self._config = loaded if retry is None else replace(loaded, retry=retry)
+        self._config = loaded.with_sources(list(sources))
+        if retry is not None:
+            self._config = replace(self._config, retry=retry)
         self._store = store
         self._gave_up: ConnectError | None = None
         self._channels = self._config.channels_of(sources)
@@ -121,7 +123,7 @@ class Stream:
         def add(app: App | None) -> None:
             new = [channel for channel in channels if channel not in self._channels]
             if app is not None:
-                app.hub.want(new, queue=wait)
+                app.want(new, queue=wait)
             self._channels += new
 
         self._do(add)
@@ -134,7 +136,7 @@ class Stream:
             gone = [channel for channel in channels if channel in self._channels]
             self._channels = [channel for channel in self._channels if channel not in gone]
             if app is not None:
-                app.hub.drop(gone)
+                app.drop(gone)
 
         self._do(take)
 
@@ -244,9 +246,10 @@ class Stream:
         try:
             if self._store is not None:
                 app.record(self._store)
+            self._handlers.unasked = app.unasked
             app.bus.subscribe(None, self._handlers.dispatch)
             self._steer(app)
-            app.hub.want(self._channels)
+            app.want(self._channels)
             self._hours.look()
         except BaseException:
             self._app = self._loop = None

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from playwright.async_api import ConsoleMessage, Page, Request, async_playwright, expect
 
+from ..live import accounted
 from .install import installed
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -31,7 +33,12 @@ async def demo() -> AsyncIterator[str]:
     assert process.stdout is not None
     try:
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        yield line.rsplit(" ", 1)[1].strip()
+        url = line.rsplit(" ", 1)[1].strip()
+        yield url
+        async with aiohttp.ClientSession() as http, http.get(f"{url.rstrip('/')}/v1/status") as answer:
+            status = await answer.json()
+        assert status["channels"]
+        assert accounted(status)
     finally:
         process.terminate()
         await process.communicate()

@@ -15,6 +15,7 @@ from livetape.feeds.replay import Replay
 from livetape.store.reader import open_store
 from livetape.store.schema import COLUMNS
 
+from ..live import accounted
 from ..vendors import vendor
 from .running import finish, livetape, start
 
@@ -74,6 +75,20 @@ async def test_watch_ends_after_as_many_events_as_asked_for() -> None:
     assert all(line["ts"] is None or line["ts"] > 1.7e18 for line in lines)
 
 
+async def test_the_best_quote_of_several_venues_is_watched_and_recorded(tmp_path: Path) -> None:
+    async with vendor() as kraken, vendor("gemini") as gemini:
+        env = {"LIVETAPE_KRAKEN_WS_URL": kraken.ws_url, "LIVETAPE_GEMINI_WS_URL": gemini.ws_url}
+        best, venues = "best:BTC-USD/quote", ("--set", 'best.venues=["kraken","gemini"]')
+        out, _, code = await livetape("watch", best, *venues, "--json", "--count", "20", env=env)
+        _, _, recorded = await livetape(
+            "record", best, *venues, "--store", str(tmp_path), "--duration", "2", env=env
+        )
+    quotes = [line for line in map(json.loads, out.splitlines()) if line["type"] == "best"]
+    assert (len(quotes), code, recorded) == (20, 0, 0)
+    assert {quote["bid_venue"] for quote in quotes} <= {"kraken", "gemini", None}
+    assert set(open_store(tmp_path).counts()) >= {best, "kraken:BTC-USD/quote", "gemini:BTC-USD/quote"}
+
+
 async def test_ctrl_c_ends_within_three_seconds_and_loses_nothing(tmp_path: Path) -> None:
     async with vendor(rate=10) as kraken:
         env = {"LIVETAPE_KRAKEN_WS_URL": kraken.ws_url}
@@ -128,6 +143,7 @@ async def test_status_tells_every_channel_of_a_running_gateway() -> None:
         out, _, code = await livetape("status", "--json", "--url", url)
         process.send_signal(signal.SIGTERM)
         assert (await process.wait(), code) == (0, 0)
+    assert accounted(json.loads(out))
     channels = {channel["channel"]: channel for channel in json.loads(out)["channels"]}
     assert channels["kraken:BTC-USD/book"]["trust"] == "verified"
     _, err, code = await livetape("status", "--url", url)

@@ -29,7 +29,15 @@ from .markdown import DOCS, ROOT, anchors, links, names, pages, sections
 
 REFERENCE = DOCS / "reference"
 EVENTS = (
-    *(events.Trade, events.Amendment, events.Quote, events.BookUpdate, events.Bar, events.Summary),
+    *(
+        events.Trade,
+        events.Amendment,
+        events.Quote,
+        events.BestQuote,
+        events.BookUpdate,
+        events.Bar,
+        events.Summary,
+    ),
     *(events.Mark, events.Auction, events.Luld, events.News, events.Status, events.Gap),
 )
 
@@ -133,6 +141,7 @@ def samples() -> Iterator[events.MarketEvent]:
     yield events.Luld(channel, 1, "1", "1")
     yield events.News(channel, 1, "1", "text")
     yield events.Quote(channel, 1, "1", "2", None, None)
+    yield events.BestQuote("best:BTC-USD/quote", 1, "1", "2", "1", "2", "kraken", "gemini", "locked")
     yield events.BookUpdate(channel, 1, True, [("1", "2")], [], _book=Book())
     yield events.Bar("kraken:BTC-USD/bar.1m", 1, "1", "1", "1", "1", "1")
     yield events.Status(channel, "denied", why=events.Why.LOGIN)

@@ -110,6 +110,24 @@ async def test_a_late_subscriber_gets_the_present_state_at_once() -> None:
         assert len(running.app.hub.lines[0].session.channels) == 2  # shared upstream
 
 
+async def test_the_best_quote_is_served_like_any_channel() -> None:
+    best, kraken_quote = "best:BTC-USD/quote", "kraken:BTC-USD/quote"
+    async with (
+        vendor() as kraken,
+        vendor("gemini") as gemini,
+        served(App(config_for(kraken, gemini))) as running,
+    ):
+        client = await running.client()
+        assert (await client.ask(op="subscribe", channels=["best:btcusd"]))["channels"] == [best]
+        while {event.get("bid_venue") for event in client.events} < {"kraken", "gemini"}:
+            await client.get()
+        assert {event["channel"] for event in client.events} == {best}
+        await client.ask(op="subscribe", channels=[kraken_quote])
+        await client.until(2, "quote")
+        assert len(running.app.hub.lines) == 2
+        assert len(kraken.clients) == 1
+
+
 async def test_latest_is_conflated_and_counted() -> None:
     async with site(rate=20) as running:
         slow, every = await running.client(), await running.client()

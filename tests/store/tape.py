@@ -13,6 +13,7 @@ from livetape.core.events import (
     Amendment,
     Auction,
     Bar,
+    BestQuote,
     BookUpdate,
     Gap,
     Luld,
@@ -78,6 +79,10 @@ SAMPLES: list[MarketEvent] = [
     ),
     Luld("alpaca:IONM/luld", NOW, "3.24", "2.65", "B", recv_ns=NOW + 15),
     News("alpaca:CRSR/news", NOW, "24", "Über", "b", "https://x/", "s", ("CRSR", "A"), NOW, recv_ns=NOW + 16),
+    BestQuote(
+        "best:BTC-USD/quote", NOW, "1.0", "2", "0.9", None, "kraken", "gemini", "crossed", recv_ns=NOW + 18
+    ),
+    BestQuote("best:BTC-USD/quote", None, recv_ns=NOW + 19, session=NOW, seq=2, trust=Trust.STALE),
     Status("finnhub:X/trade", "denied", "Invalid symbol X", NOW, Why.SYMBOL, recv_ns=NOW + 17),
 ]
 
@@ -140,6 +145,7 @@ def events(segment: Path) -> list[MarketEvent]:
 KINDS: dict[str, type[MarketEvent]] = {
     "trades": Trade,
     "quotes": Quote,
+    "best_quotes": BestQuote,
     "books": BookUpdate,
     "bars": Bar,
     "amendments": Amendment,
@@ -156,6 +162,7 @@ FIELDS |= {"venue_first": "first", "venue_last": "last"}
 FIELDS |= {"counted_since": "since_ns", "auction": "auction_ns", "updated": "updated_ns"}
 #: What a channel of such events ends in, where that is always the same.
 STREAM: dict[object, str] = {Trade: "trade", Amendment: "trade", Quote: "quote", BookUpdate: "book"}
+STREAM |= {BestQuote: "quote"}
 STREAM |= {Summary: "summary", Mark: "mark", Auction: "auction", Luld: "luld", News: "news"}
 _texts = json.Decoder(tuple[str, ...]).decode
 _READ: dict[str, Callable[[Any], object]] = {

@@ -74,6 +74,7 @@ def test_counts_are_of_data_by_channel_over_all_segments(tmp_path: Path) -> None
         "gemini:BTC-USD/auction": 2,
         "alpaca:IONM/luld": 2,
         "alpaca:CRSR/news": 2,
+        "best:BTC-USD/quote": 4,
     }
 
 

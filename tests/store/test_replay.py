@@ -18,6 +18,7 @@ from livetape.store.journal import Journal
 from livetape.store.reader import open_store
 
 from ..recorded.recordings import crossbook, cryptofeed, cryptofeed_rest, hftbacktest, is_depth
+from ..sessions import conserved
 from .tape import events, numbers, written
 
 
@@ -111,6 +112,8 @@ def prove(directory: Path, lives: list[Live], journal: Journal) -> list[MarketEv
         assert mine == list(plain(live.events))
         rows = [event for event in events(journal.path) if event.session == number]
         assert rows == [replace(e, _book=None) if isinstance(e, BookUpdate) else e for e in live.events]
+        assert conserved(live.session)
+        assert conserved(replay.sessions[number])
         for name, state in live.session.channels.items():
             again = replay.sessions[number].channels[name]
             assert (again.trust, again.received) == (state.trust, state.received)

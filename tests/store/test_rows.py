@@ -14,6 +14,7 @@ from livetape.core.events import (
     Amendment,
     Auction,
     Bar,
+    BestQuote,
     BookUpdate,
     Event,
     Gap,
@@ -137,6 +138,14 @@ any_event = st.one_of(
         ask_text=maybe,
         ask_size_text=maybe,
         venue_seq=optional,
+    ),
+    made(
+        BestQuote,
+        bid_text=maybe,
+        ask_size_text=maybe,
+        bid_venue=st.none() | texts,
+        ask_venue=st.none() | texts,
+        state=texts,
     ),
     made(
         BookUpdate,

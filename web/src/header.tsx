@@ -90,9 +90,11 @@ function TrustBadge() {
   );
 }
 
-function describe({ trust, proof }: Belief): string {
+/** A book without a proof may have a score instead: how far it agrees with the venue's REST book. */
+function describe({ trust, cause, proof }: Belief): string {
+  const score = /^[\d.]+ %/.exec(cause)?.[0];
   const depth = proof?.depth ? plural(proof.depth, 'level') : '';
-  return [trust, proof?.method, depth].filter(Boolean).join(' · ');
+  return [score ? `${trust} ${score}` : trust, proof?.method, depth].filter(Boolean).join(' · ');
 }
 
 function why({ trust, cause, proof }: Belief): string {

@@ -103,7 +103,7 @@ class Failure(Struct, gc=False):
 
 
 # {"bids":[["0.4311","12.5",2]],"asks":[["0.4319","3.2",1]],"sequence":333938798,"auction_mode":false,
-#  "auction":null,"time":"2021-04-17T16:43:37.080304Z"}: price, size, number of orders             [unverified]
+#  "auction":null,"time":"2021-04-17T16:43:37.080304Z"}: price, size, number of orders            [unverified]
 class Book(Struct, gc=False):
     bids: list[tuple[str, str, int]]
     asks: list[tuple[str, str, int]]

@@ -74,7 +74,7 @@ def _to_try(config: Config, named: Sequence[str]) -> dict[str, list[Channel]]:
 
     Without names those are examined that the user has configured, or has a key of; else all without a key.
     """
-    configured = config.channels_of(config.sources)
+    configured = config.behind(config.channels_of(config.sources))
     sources = channels_of([name for name in named if ":" in name])
     wanted = [name.partition(":")[0].lower() for name in named]
     wanted = wanted or [*(channel.venue for channel in configured), *config.venues, *_with_key(config)]

@@ -30,7 +30,7 @@ async def following(app: App, channels: list[Channel], stop: asyncio.Event) -> A
     app.bus.subscribe(None, denials.put)
     quiet = asyncio.create_task(_tell_quiet(app, channels))
     try:
-        app.hub.want(channels)
+        app.want(channels)
         yield
     finally:
         quiet.cancel()

@@ -16,10 +16,11 @@ def configure(
 ) -> Config:
     """The configuration with the sources of the command line, each of them checked as far as that goes."""
     config = load(path, settings or [])
-    wanted = config.channels_of(sources or config.sources)
+    config = config.with_sources(sources or config.sources)
+    wanted = config.channels_of(config.sources)
     if not wanted:
         raise ConfigError("nothing to do: name a source", example="kraken:BTC-USD")
-    for venue in {channel.venue for channel in wanted}:
+    for venue in {channel.venue for channel in config.behind(wanted)}:
         config.venue(venue).endpoint(venue)
         if depth is not None:
             config.venues[venue] = config.venue(venue).with_option("depth", depth)

@@ -22,7 +22,9 @@ def print_status(url: str, *, as_json: bool) -> None:
     table = Table("channel", "trust", "since", "received", "delivered", "gap", box=None, header_style="bold")
     for row in json.decode(body)["channels"]:
         counts = (str(row["received"]), str(row["delivered"]))
-        table.add_row(row["channel"], row["trust"], iso(row["since"]), *counts, "open" if row["gap"] else "")
+        score = f" {100 * row['agreement']['score']:.4g} %" if row["agreement"] else ""
+        trust, gap = row["trust"] + score, "open" if row["gap"] else ""
+        table.add_row(row["channel"], trust, iso(row["since"]), *counts, gap)
     Console().print(table)
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from .. import clock
 from ..app import App
 from ..config import Config
-from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
+from ..core.events import Bar, BestQuote, BookUpdate, Gap, MarketEvent, Quote, Status, Trade
 from ..core.instruments import Channel
 from ..core.wire import event_json
 from .following import following
@@ -107,6 +107,10 @@ class _Row:
                 self.last = (
                     f"{event.bid_text} x {event.bid_size_text} | {event.ask_text} x {event.ask_size_text}"
                 )
+            case BestQuote():
+                bid = f"{event.bid_text} x {event.bid_size_text} {event.bid_venue}"
+                ask = f"{event.ask_text} x {event.ask_size_text} {event.ask_venue}"
+                self.last = f"{bid} | {ask} {event.state}".rstrip()
             case BookUpdate():
                 bids, asks = event.book.bids.top(depth), event.book.asks.top(depth)
                 pairs = [f"{size}@{price}" for price, size in reversed(bids)]

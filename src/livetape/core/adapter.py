@@ -69,11 +69,12 @@ class Adapter(ABC):
     kinds: ClassVar[frozenset[str]]  #: what the vendor streams; see ``offers``
     sample: ClassVar[str] = "BTC-USD"  #: a symbol that is always there, to try the vendor with
     key_names: ClassVar[tuple[str, ...]] = ()  #: the environment's names of the key and its secret
-    option_names: ClassVar[frozenset[str]] = frozenset()  #: beside ``depth``, ``silence_s``, ``max_symbols``
+    option_names: ClassVar[frozenset[str]] = frozenset()  #: beside those that every venue has
 
     # These an instance may set from its options.
     limits: Limits = Limits()
     silence_s: float = 30.0  #: the longest quiet on a socket that is still healthy
+    audit_s: float = 60.0  #: how often a book without a proof is compared with REST; 0 for never
     heartbeat_s: float | None = None  #: how often the vendor wants to hear ``heartbeat``
     binary: bool = False  #: whether our frames are binary messages
     awaits_login: bool = False  #: whether to subscribe only after ``LoggedIn``
@@ -87,13 +88,17 @@ class Adapter(ABC):
     ) -> None:
         self.options = dict(options or {})
         self.credentials = credentials
-        known = {"depth", "silence_s", "max_symbols", *self.option_names}
+        known = {"depth", "silence_s", "max_symbols", "audit_s", *self.option_names}
         if unknown := sorted(set(self.options) - known):
             raise ConfigError(f"unknown option {unknown[0]!r}", where=self.venue, allowed=sorted(known))
         silence_s = self.options.get("silence_s", self.silence_s)
         if not isinstance(silence_s, int | float) or silence_s <= 0:
             raise ConfigError(f"silence_s must be seconds above 0, not {silence_s!r}", where=self.venue)
         self.silence_s = float(silence_s)
+        audit_s = self.options.get("audit_s", self.audit_s)
+        if not isinstance(audit_s, int | float) or audit_s < 0:
+            raise ConfigError(f"audit_s must be seconds, or 0, not {audit_s!r}", where=self.venue)
+        self.audit_s = float(audit_s)
         most = self.options.get("max_symbols", self.limits.symbols_per_socket)
         if not isinstance(most, int) or most < 1:
             raise ConfigError(f"max_symbols must be a number above 0, not {most!r}", where=self.venue)
@@ -197,6 +202,24 @@ class Adapter(ABC):
         """The book in a fetched ``body``. Raises DecodeError on bad bytes."""
         try:
             return self.parse_snapshot(symbol, body)
+        except BAD_INPUT as error:
+            raise DecodeError(self.venue, body, str(error)[:200]) from error
+
+    def audit_path(self, symbol: str) -> str | None:
+        """Where, below the REST address, the present book is; None where nowhere, or it proves itself.
+
+        The best ten levels of each side are enough.
+        """
+        return None
+
+    def parse_audit(self, symbol: str, body: bytes) -> BookUpdate:
+        """The book in a ``body`` fetched from ``audit_path``. Errors as in ``parse``."""
+        return self.parse_snapshot(symbol, body)
+
+    def decode_audit(self, symbol: str, body: bytes) -> BookUpdate:
+        """The book in a ``body`` fetched from ``audit_path``. Raises DecodeError on bad bytes."""
+        try:
+            return self.parse_audit(symbol, body)
         except BAD_INPUT as error:
             raise DecodeError(self.venue, body, str(error)[:200]) from error
 

@@ -12,12 +12,13 @@ class Send(Struct, frozen=True):
 class Fetch(Struct, frozen=True):
     """Fetch ``path`` below the venue's REST address and hand the body, with ``name``, to ``Session.fetched``.
 
-    ``attempt`` counts from 0; wait longer with each.
+    ``attempt`` counts from 0; wait longer with each. Try until there is an answer, where ``insist``.
     """
 
-    name: str  #: a symbol for the start of its book, a channel's name for its history
+    name: str  #: a symbol for the start of its book, ``audit`` and it for a comparison; a channel for history
     path: str
     attempt: int
+    insist: bool = True
 
 
 class Close(Struct, frozen=True):

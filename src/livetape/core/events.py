@@ -120,18 +120,12 @@ class Amendment(_OnChannel, frozen=True, gc=False, tag="amendment"):
     id: str | None = None
 
 
-class Quote(_OnChannel, frozen=True, gc=False, tag="quote"):
-    """The best bid and offer. A side that is empty has None for its price and size.
-
-    ``venue_seq`` is the venue's number of the order-book state that the quote belongs to.
-    """
-
+class _TwoSided(_OnChannel, frozen=True, gc=False):
     venue_ns: int | None
-    bid_text: str | None
-    bid_size_text: str | None
-    ask_text: str | None
-    ask_size_text: str | None
-    venue_seq: int | None = None
+    bid_text: str | None = None
+    bid_size_text: str | None = None
+    ask_text: str | None = None
+    ask_size_text: str | None = None
 
     @property
     def bid(self) -> float | None:
@@ -148,6 +142,26 @@ class Quote(_OnChannel, frozen=True, gc=False, tag="quote"):
     @property
     def ask_size(self) -> float | None:
         return None if self.ask_size_text is None else float(self.ask_size_text)
+
+
+class Quote(_TwoSided, frozen=True, gc=False, tag="quote"):
+    """The best bid and offer. A side that is empty has None for its price and size.
+
+    ``venue_seq`` is the venue's number of the order-book state that the quote belongs to.
+    """
+
+    venue_seq: int | None = None
+
+
+class BestQuote(_TwoSided, frozen=True, gc=False, tag="best"):
+    """The best bid and offer over several venues, and whose they are; None where nobody has any.
+
+    ``state`` is ``"locked"`` where the two prices are equal, ``"crossed"`` where the bid is the higher one.
+    """
+
+    bid_venue: str | None = None
+    ask_venue: str | None = None
+    state: str = ""
 
 
 class BookUpdate(_OnChannel, frozen=True, gc=False, tag="book"):
@@ -308,8 +322,9 @@ class Gap(_OnChannel, frozen=True, gc=False, tag="gap"):
 
 
 MarketEvent = (
-    Trade | Amendment | Quote | BookUpdate | Bar | Summary | Mark | Auction | Luld | News | Status | Gap
-)
+    Trade | Amendment | Quote | BestQuote | BookUpdate | Bar | Summary | Mark | Auction | Luld | News
+    | Status | Gap
+)  # fmt: skip
 
 
 # Replies that steer a session and are never published.

@@ -50,12 +50,15 @@ class Outlet:
             state.trust, state.cause, state.since_ns = trust, cause, now_ns
             if trust is not Trust.VERIFIED:
                 state.proof = None
+            if trust in (Trust.STALE, Trust.RESYNCING):
+                state.last_best = None  # a quote is told again when all is well again
             if state.wanted:
                 self.tell(state, now_ns)
 
     def tell(self, state: ChannelState, now_ns: int) -> None:
         """Tell how far the channel may be believed."""
-        status = Status(str(state.channel), state.trust, state.cause, proof=state.proof, trust=state.trust)
+        detail = state.cause or str(state.agreement or "")
+        status = Status(str(state.channel), state.trust, detail, proof=state.proof, trust=state.trust)
         self.emit(status, now_ns)
 
     def show(self, state: ChannelState, now_ns: int) -> None:
@@ -91,10 +94,10 @@ class Outlet:
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
         """Hand a channel's event out, with the trust and the proof of the channel."""
         state.delivered += 1
-        if event.venue_ns is not None:
+        backfilled = event.origin is Origin.BACKFILLED
+        if event.venue_ns is not None and not backfilled:
             state.delay_ns = now_ns - event.venue_ns
         if state.wanted:
-            backfilled = event.origin is Origin.BACKFILLED
             self._seq += 1
             self._hand_out(
                 replace(

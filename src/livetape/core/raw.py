@@ -14,17 +14,19 @@ class Direction(StrEnum):
     OPEN = "open"  #: the connection opened; ``note``: the address, secrets masked
     IN = "in"  #: a frame received
     OUT = "out"  #: a frame sent
-    FETCHED = "fetched"  #: a REST answer; ``note``: the unified symbol
+    FETCHED = "fetched"  #: a REST answer; ``note``: the name in its Fetch
     CLOSE = "close"  #: the connection was lost; ``note``: the cause
     END = "end"  #: the connection was closed because nobody wants it any more
 
 
 class Recipe(Struct, frozen=True):
-    """How to make the adapter of a session."""
+    """How to make the adapter of a session, and which of so many ``lines`` of the same channels it is."""
 
     venue: str
     api: str = ""
     options: dict[str, object] = {}
+    line: int = 0
+    lines: int = 1
 
     def encode(self) -> str:
         return json.encode(self).decode()

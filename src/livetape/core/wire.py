@@ -12,6 +12,7 @@ from .events import (
     Amendment,
     Auction,
     Bar,
+    BestQuote,
     BookUpdate,
     Gap,
     Luld,
@@ -84,6 +85,16 @@ def _body(event: MarketEvent, depth: int | None) -> dict[str, object]:
                 "ask": _number(event.ask_text),
                 "ask_size": _number(event.ask_size_text),
                 "venue_seq": event.venue_seq,
+            }
+        case BestQuote():
+            return {
+                "bid": _number(event.bid_text),
+                "bid_size": _number(event.bid_size_text),
+                "bid_venue": event.bid_venue,
+                "ask": _number(event.ask_text),
+                "ask_size": _number(event.ask_size_text),
+                "ask_venue": event.ask_venue,
+                "state": event.state,
             }
         case BookUpdate():
             bids = event.bids if depth is None else event.book.bids.top(depth)

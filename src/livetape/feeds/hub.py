@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from ..core.errors import ConfigError, LivetapeError, LoginDenied, SubscriptionDenied
 from ..core.events import Why
 from ..core.instruments import Channel, Instrument
+from ..core.redundant import Merge
 from ..core.search import Index
 from .feed import Feed
 from .line import Line
@@ -50,6 +51,11 @@ class Hub:
     def lines(self) -> list[Line]:
         """Every connection, of every venue."""
         return [line for feed in self.feeds.values() for line in feed.lines]
+
+    def merges(self) -> list[tuple[str, Merge]]:
+        """What was made of two lines, by channel."""
+        both = [feed.redundant for feed in self.feeds.values() if feed.redundant is not None]
+        return [merged for redundant in both for merged in redundant.channels.items()]
 
     @property
     def gave_up(self) -> bool:
@@ -115,7 +121,7 @@ class Hub:
         """Stop every connection and wait for it."""
         lines = self.lines
         for feed in self.feeds.values():
-            feed.lines = []
+            feed.groups = []
         await asyncio.gather(*(line.stop() for line in lines), *self._stopping)
         await self._rest.close()
 

@@ -24,9 +24,8 @@ class Replay:
         self._records = records
         self._publish = publish
         self.sessions: dict[int, Session] = {}
-        self._redundant: dict[str, Redundant] = {}  # by venue, of the lines that began last
-        self._dropped: dict[int, Callable[[Iterable[Channel]], None]] = {}
-        self._out: list[MarketEvent] = []
+        self._redundant: dict[int, Redundant] = {}  # where a session publishes that is one of two lines
+        self._out: list[MarketEvent] = []  # what came from there
 
     def run(self) -> None:
         """Replay everything into ``publish``."""
@@ -53,15 +52,13 @@ class Replay:
         yield from out
 
     def _join(self, recipe: Recipe, session: int) -> Callable[[MarketEvent], None]:
-        """Where a session publishes that is one of several lines; the first of them begins first."""
+        """Publish into what both lines share: the second one begins right after the first."""
         if recipe.line == 0:
-            self._redundant[recipe.venue] = Redundant(self._publish or self._out_later, recipe.lines)
-        redundant = self._redundant[recipe.venue]
-        self._dropped[session] = redundant.drop
+            redundant = Redundant(self._publish or (lambda event: self._out.append(event)))
+        else:
+            *_, redundant = self._redundant.values()
+        self._redundant[session] = redundant
         return partial(redundant.take, recipe.line)
-
-    def _out_later(self, event: MarketEvent) -> None:
-        self._out.append(event)
 
     def _apply(self, session: Session, record: RawRecord) -> list[MarketEvent]:
         now_ns = record.recv_ns
@@ -70,8 +67,8 @@ class Replay:
                 return session.want(map(Channel.parse, record.note.split()), now_ns)
             case Direction.DROP:
                 channels = [*map(Channel.parse, record.note.split())]
-                if (forget := self._dropped.get(record.session)) is not None:
-                    forget(channels)
+                if (redundant := self._redundant.get(record.session)) is not None:
+                    redundant.drop(channels)
                 return session.drop(channels, now_ns)
             case Direction.OPEN:
                 return session.connected(now_ns)

@@ -13,8 +13,8 @@ from .schema import VERSION
 from .segment import reading, tables
 
 _DATA = {
-    **{"trades": "trade", "quotes": "quote", "books": "book", "bars": "bar", "summaries": "summary"},
-    **{"marks": "mark", "auctions": "auction", "lulds": "luld", "news": "news"},
+    **{"trades": "trade", "quotes": "quote", "best_quotes": "quote", "books": "book", "bars": "bar"},
+    **{"summaries": "summary", "marks": "mark", "auctions": "auction", "lulds": "luld", "news": "news"},
 }
 _PAGE = 500  #: raw records read at once; while a read lasts, the recorder cannot reuse its log
 

@@ -19,6 +19,7 @@ from ..core.events import (
     Amendment,
     Auction,
     Bar,
+    BestQuote,
     BookUpdate,
     Event,
     Gap,
@@ -33,7 +34,7 @@ from ..core.events import (
 )
 from ..core.raw import RawRecord
 
-VERSION = 2
+VERSION = 3  #: 3 has ``best_quotes``
 Record = MarketEvent | RawRecord
 
 _COMMON = ("n", "session", "seq", "recv", "ts", "venue", "symbol", "trust", "origin")
@@ -55,6 +56,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *(*_COMMON, "trade_id", "old_price_text", "old_size_text", "price_text", "size_text", "id", *_PROOF),
     ),
     "quotes": (*_COMMON, "bid_text", "bid_size_text", "ask_text", "ask_size_text", "venue_seq", *_PROOF),
+    "best_quotes": (
+        *(*_COMMON, "bid_text", "bid_size_text", "bid_venue", "ask_text", "ask_size_text", "ask_venue"),
+        *("state", *_PROOF),
+    ),
     "books": (*_COMMON, "snapshot", "venue_first", "venue_last", "checksum", "bids", "asks", *_PROOF),
     "bars": (
         *(*_COMMON, "interval", "start", "open_text", "high_text", "low_text", "close_text", "volume_text"),
@@ -77,6 +82,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 _KIND: dict[type[Event], str] = {
     Trade: "trades",
     Quote: "quotes",
+    BestQuote: "best_quotes",
     BookUpdate: "books",
     Bar: "bars",
     Amendment: "amendments",
