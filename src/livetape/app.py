@@ -80,6 +80,7 @@ class App:
     async def close(self) -> None:
         """Stop the feeds, then write what is left. Raises StoreError when rows could not be written."""
         await self.hub.close()
+        self._phases.close()
         if self.journal is not None:
             self.journal.close()
 

@@ -104,6 +104,11 @@ class Phases:
         hours = self._hours[key]
         return None if hours is None else hours.phase(ns)
 
+    def close(self) -> None:
+        """Load nothing more."""
+        if self._loader is not None:
+            self._loader.shutdown(wait=False, cancel_futures=True)
+
     def _load(self, key: tuple[str, str], ns: int) -> None:
         with suppress(ConfigError):
             hours = hours_of(*key)
