@@ -346,7 +346,9 @@ def test_a_number_that_was_altered_upwards_does_not_freeze_the_book() -> None:
         assert fetches(made) == []
     told = made.receive(depth(8, 8), 5 * SECOND)
     assert statuses(told) == [(str(BOOK), Trust.RESYNCING)]
-    assert [gap.cause for gap in told if isinstance(gap, Gap)] == ["5 updates in a row are older than the book"]
+    assert [gap.cause for gap in told if isinstance(gap, Gap)] == [
+        "5 updates in a row are older than the book"
+    ]
     assert fetches(made) == [0]
     assert conserved(made)
 
