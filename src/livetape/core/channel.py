@@ -1,12 +1,13 @@
 """What a session knows of one subscribed channel (floor 2)."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from msgspec import Struct
 
 from .adapter import Adapter, Guarantee, Span
 from .book import Book
-from .events import Bar, BookUpdate, Gap, MarketEvent, Proof, Trade, Trust, Why
+from .events import Bar, BookUpdate, Gap, MarketEvent, Origin, Proof, Trade, Trust, Why
 from .instruments import DERIVED, Channel
 from .summary import Day
 from .times import SECOND
@@ -78,8 +79,10 @@ class ChannelState:
         #: Whether what came is remembered, so that history does not tell it again. Trades always are.
         self.recalls = channel.kind != "trade" and adapter.history_path(channel, Span(0, 1)) is not None
         self.remembers = False  #: whether a hole is to be filled, so that all that comes is remembered
-        self.delay_ns = 0  #: from the venue's time of the last event to ours
+        #: From the venue's time of each of the last events to ours.
+        self.delays_ns: deque[int] = deque(maxlen=9)
         self.number: int | None = None  #: of the last trade
+        self.late = 0  #: trades in a row that were late
         self.hole = range(0)  #: numbers of trades that are told as missing and may still come
         self.last_best: Best | None = None
         self.day = Day(str(channel)) if channel.kind == "summary" else None
@@ -94,6 +97,18 @@ class ChannelState:
         if len(self.recent) > (MOST_RECENT if self.remembers else RECENT):
             del self.recent[next(iter(self.recent))]
         return False
+
+    def had(self, number: int, origin: Origin) -> bool:
+        """Whether what has ``origin`` was had already, in a hole: by its number only from history.
+
+        A number of the stream may be wrong.
+        """
+        filled = (Origin.BACKFILLED, number) in self.recent
+        return filled or (origin is Origin.BACKFILLED and (Origin.LIVE, number) in self.recent)
+
+    def note(self, number: int, origin: Origin) -> None:
+        """A trade of that number has come, from the stream or from history."""
+        self.recent[origin, number] = None
 
     @property
     def usual(self) -> Trust:
@@ -124,10 +139,8 @@ class ChannelState:
 def _identity(event: MarketEvent) -> object:
     """What tells ``event`` from the others of its channel."""
     match event:
-        case Trade(number=int(number)):
-            return number
         case Trade():
-            return event.id, event.venue_ns
+            return event.number or event.id, event.venue_ns, event.price_text
         case Bar():
             return event.start_ns, event.close_text, event.volume_text
     return event

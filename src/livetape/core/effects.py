@@ -15,7 +15,7 @@ class Fetch(Struct, frozen=True):
     ``attempt`` counts from 0; wait longer with each. Try until there is an answer, where ``insist``.
     """
 
-    name: str  #: a symbol for the start of its book, ``audit`` and it for a comparison; a channel for history
+    name: str  #: a symbol for the start of its book; else what for, such as ``audit BTC-USD``
     path: str
     attempt: int
     insist: bool = True

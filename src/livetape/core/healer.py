@@ -16,14 +16,16 @@ from .channel import MOST_RECENT, Channels, ChannelState
 from .effects import Effect, Fetch
 from .errors import DecodeError
 from .events import Bar, Gap, MarketEvent, Origin, Trade
-from .instruments import Channel, interval_ns
+from .instruments import interval_ns
 from .outlet import Hole, Outlet
 from .times import SECOND
 
+PREFIX = "history "  #: of the names of what is fetched
 SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
 LAG_NS = 2 * SECOND  #: a history may be a little behind the stream
 OVERDUE_NS = 30 * SECOND  #: after which an answer is no longer waited for
-TRIES = 4  #: each after twice the wait of the one before
+TRIES = 4  #: answers that lack something, each asked for after twice the wait of the one before
+MOST = 100  #: holes that wait for their turn; what there is beyond them stays a gap
 
 
 class _Work(Struct):
@@ -33,8 +35,14 @@ class _Work(Struct):
     span: Span
     missing: set[int]
     due_ns: int
-    tries: int = 0
+    answers: int = 0
+    unanswered: int = 0
     page: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its Fetch is called: the channel, and when the gap began."""
+        return f"{PREFIX}{self.gap.channel} {self.gap.start_ns}"
 
 
 class Healer:
@@ -64,14 +72,16 @@ class Healer:
         if self._queue:
             self._queue[0].due_ns = 0
 
-    def fetched(self, channel: Channel, body: bytes, now_ns: int) -> None:
+    def fetched(self, name: str, body: bytes, now_ns: int) -> None:
         """Hand out what a page of history has and the channel has not."""
         self._take_up(now_ns)
-        state, work = self._channels.get(str(channel)), self._of(channel)
+        work = self._named(name)
+        state = self._channels.get(work.gap.channel) if work else None
         if state is None or work is None:
             return
+        work.unanswered = 0
         try:
-            history = self._adapter.decode_history(channel, body)
+            history = self._adapter.decode_history(state.channel, body)
         except DecodeError:
             self._put_off(work, now_ns)
             return
@@ -86,9 +96,9 @@ class Healer:
         else:
             self._finish(work, now_ns, healed="history")
 
-    def refused(self, channel: Channel, now_ns: int) -> None:
+    def refused(self, name: str, now_ns: int) -> None:
         """The venue does not give this history: the gap stays."""
-        if (work := self._of(channel)) is not None:
+        if (work := self._named(name)) is not None:
             self._finish(work, now_ns)
 
     def _take_up(self, now_ns: int) -> None:
@@ -101,29 +111,37 @@ class Healer:
                 continue
             span = _span(hole)
             n = hole.numbers.stop - hole.numbers.start
-            if n > MOST_RECENT or self._adapter.history_path(state.channel, span) is None:
-                state.remembers = False
-            else:
+            fits = n <= MOST_RECENT and len(self._queue) < MOST
+            if fits and self._adapter.history_path(state.channel, span) is not None:
                 self._queue.append(_Work(hole.gap, span, set(hole.numbers), now_ns + LAG_NS))
+            else:
+                state.remembers = self._is_filling(state)
 
-    def _of(self, channel: Channel) -> _Work | None:
-        return next((work for work in self._queue if work.gap.channel == str(channel)), None)
+    def _named(self, name: str) -> _Work | None:
+        return next((work for work in self._queue if work.name == name), None)
+
+    def _is_filling(self, state: ChannelState) -> bool:
+        return any(work.gap.channel == str(state.channel) for work in self._queue)
 
     def _ask(self, work: _Work, now_ns: int) -> bool:
         """Ask for the next page of ``work``; False when it is over instead."""
         state = self._channels.get(work.gap.channel)
         path = state and self._adapter.history_path(state.channel, work.span, work.page)
-        work.tries += not work.page
-        if not path or work.tries > TRIES:
+        if not path:
             read = bool(work.page and not work.missing)  # the span ends with the page before
             self._finish(work, now_ns, healed="history" if read else None)
             return False
-        work.due_ns = now_ns + OVERDUE_NS
-        self._effects.append(Fetch(work.gap.channel, path, 0, insist=False))
+        work.due_ns = now_ns + (OVERDUE_NS << min(work.unanswered, TRIES))
+        work.unanswered += 1
+        self._effects.append(Fetch(work.name, path, 0, insist=False))
         return True
 
     def _put_off(self, work: _Work, now_ns: int) -> None:
-        work.page, work.due_ns = "", now_ns + (LAG_NS << work.tries)
+        work.answers += 1
+        if work.answers >= TRIES:
+            self._finish(work, now_ns)
+            return
+        work.page, work.due_ns = "", now_ns + (LAG_NS << work.answers)
         self._queue.remove(work)
         self._queue.append(work)
 
@@ -132,13 +150,13 @@ class Healer:
         span = work.span
         match event:
             case Trade(number=int(number)):
-                if inside := number in work.missing:
-                    work.missing.remove(number)
-                return inside and not state.repeated(event)  # it may have come late
+                inside = number in work.missing and not state.had(number, Origin.BACKFILLED)  # late, perhaps
+                work.missing.discard(number)
+                state.note(number, Origin.BACKFILLED)
+                return inside
             case Bar(start_ns=start_ns):
                 end_ns = start_ns + interval_ns(state.channel.kind)
-                inside = span.start_ns + SLACK_NS < end_ns <= span.end_ns
-                return inside and not state.repeated(event)
+                return span.start_ns < end_ns <= span.end_ns and not state.repeated(event)
             case _:
                 ns = event.venue_ns
                 return ns is not None and span.start_ns <= ns <= span.end_ns and not state.repeated(event)
@@ -157,7 +175,7 @@ class Healer:
         state = self._channels.get(work.gap.channel)
         if state is None:
             return
-        state.remembers = self._of(state.channel) is not None
+        state.remembers = self._is_filling(state)
         left = len(work.missing) if work.gap.missing or healed else None
         if healed or left != work.gap.missing:
             for gap in (work.gap, *self._made.pop(work.gap.channel, ())):

@@ -3,7 +3,7 @@
 Every event gets its number here, in the order in which it is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from .events import Gap, MarketEvent, Origin, Status, Trust
 
 
 class Hole(Struct, frozen=True):
-    """A gap that has ended unhealed. The venue's clock was ``delay_ns`` behind ours when it began."""
+    """A gap that has ended unhealed. The venue's times were usually ``delay_ns`` behind ours before it."""
 
     gap: Gap
     delay_ns: int
@@ -89,14 +89,14 @@ class Outlet:
                 self.emit(ended, now_ns)
             if healed is None:
                 state.remembers = True
-                self._holes.append(Hole(ended, state.delay_ns, state.hole if missing else range(0)))
+                self._holes.append(Hole(ended, _usual(state.delays_ns), state.hole if missing else range(0)))
 
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
         """Hand a channel's event out, with the trust and the proof of the channel."""
         state.delivered += 1
         backfilled = event.origin is Origin.BACKFILLED
         if event.venue_ns is not None and not backfilled:
-            state.delay_ns = now_ns - event.venue_ns
+            state.delays_ns.append(now_ns - event.venue_ns)
         if state.wanted:
             self._seq += 1
             self._hand_out(
@@ -134,3 +134,8 @@ class Outlet:
         """What was kept, once."""
         out, self._out = self._out, []
         return out
+
+
+def _usual(delays_ns: Collection[int]) -> int:
+    """The one in the middle, so that a single late event or wrong time does not count; 0 of none."""
+    return sorted(delays_ns)[(len(delays_ns) - 1) // 2] if delays_ns else 0

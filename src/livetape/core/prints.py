@@ -8,6 +8,8 @@ from .channel import Channels, ChannelState
 from .events import MarketEvent, Origin, Trade
 from .outlet import Outlet
 
+LATE = 3  #: after so many late trades in a row the number that they are late for is not believed
+
 
 class Prints:
     """Hands trades to ``outlet``, and the day that is made of them to ``tell``."""
@@ -24,8 +26,6 @@ class Prints:
         state.received += 1
         is_new = self._by_id if trade.number is None else self._by_number
         if is_new(state, trade, now_ns):
-            if state.remembers:
-                state.repeated(trade)
             self.deliver(state, trade, now_ns)
         else:
             state.superseded += 1
@@ -43,10 +43,15 @@ class Prints:
     def deliver(self, state: ChannelState, trade: Trade, now_ns: int) -> None:
         """Hand a trade out, and the day with it. One that comes late does not set the last price."""
         self._outlet.deliver(state, trade, now_ns)
-        if (summary := self._channels.made(state)) is not None and summary.day is not None:
-            if trade.origin is Origin.BACKFILLED:
-                trade = replace(trade, excluded=(*trade.excluded, "last"))
+        summary = self._channels.made(state)
+        if summary is None or summary.day is None:
+            return
+        if trade.origin is not Origin.BACKFILLED:
             self._tell(summary.day.add(trade, now_ns), now_ns)
+            return
+        summary.received += 1
+        day = summary.day.add(replace(trade, excluded=(*trade.excluded, "last")), now_ns)
+        self._outlet.deliver(summary, day, now_ns)
 
     def _by_id(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
         if trade.id is not None and state.repeated(trade):
@@ -55,29 +60,44 @@ class Prints:
         return True
 
     def _by_number(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
-        number, backfilled = trade.number, trade.origin is Origin.BACKFILLED
+        number = trade.number
         assert number is not None
-        if trade == state.last:
+        if state.repeated(trade) or not self._is_wanted(state, trade, number):
             return False
-        if state.number is not None and number <= state.number:
-            if number == state.number and not backfilled and state.last is not None:
-                state.last = trade  # the number of the one before was wrong
-                return True
-            if number in state.hole:  # late, or the number that made the hole was wrong
-                state.hole = range(number + 1, state.hole.stop)
-                return True
-            if state.gap is None or backfilled:
-                return False
-            state.number, state.hole = None, range(0)  # after a break the venue counts anew
+        if state.remembers:
+            state.note(number, Origin.LIVE)
         if state.number is None:
             self._outlet.close_gap(state, now_ns)
         elif number > state.number + 1:
             self._miss(state, number, f"trade number {state.number} was followed by {number}", now_ns)
-        else:
+        elif number == state.number + 1:
             self._outlet.close_gap(state, now_ns, missing=0, healed="complete")
-        state.number, state.last = number, trade
+        state.number = max(number, state.number or number)
         self._outlet.believe(state, now_ns)
         return True
+
+    def _is_wanted(self, state: ChannelState, trade: Trade, number: int) -> bool:
+        """Whether a trade that has not come yet should have: it goes on, or is late, or counts anew."""
+        if state.number is None or number > state.number:
+            state.late = 0
+            return True
+        if state.had(number, trade.origin):
+            return False
+        if trade.origin is Origin.BACKFILLED:
+            return number in state.hole
+        if number in state.hole:
+            state.late += 1
+            if number > state.hole.start or state.late >= LATE:  # the number that made the hole was wrong
+                state.number, state.hole = state.hole.start - 1, range(0)
+            else:
+                state.hole = range(number + 1, state.hole.stop)
+            return True
+        if number == state.number:  # the number of the one before was wrong
+            return True
+        if state.gap is not None:  # after a break the venue counts anew
+            state.number, state.hole = None, range(0)
+            return True
+        return False
 
     def _miss(self, state: ChannelState, following: int, cause: str, now_ns: int) -> None:
         """The trades from the last one to ``following`` are missing."""

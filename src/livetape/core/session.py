@@ -40,6 +40,7 @@ from .events import (
     Trust,
     Why,
 )
+from .healer import PREFIX as HISTORY
 from .healer import Healer
 from .instruments import Channel
 from .keeper import OVERDUE_S, Keeper
@@ -201,8 +202,8 @@ class Session:
     def fetched(self, name: str, body: bytes, now_ns: int) -> list[MarketEvent]:
         """Take the answer to a Fetch: the start of a symbol's book, or a channel's history."""
         self._pass(now_ns)
-        if name in self.channels:
-            self._healer.fetched(Channel.parse(name), body, now_ns)
+        if name.startswith(HISTORY):
+            self._healer.fetched(name, body, now_ns)
             return self._outlet.take()
         if name.startswith(AUDIT):
             self._auditor.fetched(name, body, now_ns)
@@ -235,8 +236,8 @@ class Session:
     def refused(self, name: str, reason: str, why: Why, now_ns: int) -> list[MarketEvent]:
         """The venue will not answer the Fetch of ``name``."""
         self._pass(now_ns)
-        if name in self.channels:
-            self._healer.refused(Channel.parse(name), now_ns)
+        if name.startswith(HISTORY):
+            self._healer.refused(name, now_ns)
             return self._outlet.take()
         if name.startswith(AUDIT):
             self._auditor.refused(name, now_ns)
