@@ -96,7 +96,7 @@ class Phases:
         key = channel.venue, channel.symbol
         if key not in self._hours:
             self._hours[key] = None
-            if "-" in channel.symbol:
+            if len(channel.symbol.partition("-")[2]) > 1:  # a pair needs no exchange's calendar
                 self._load(key, ns)
             else:
                 self._loader = self._loader or ThreadPoolExecutor(1, "livetape-calendars")

@@ -1,4 +1,4 @@
-"""Candles made of prices: exact, whatever the order in which they come (floor 1)."""
+"""Candles made of prices, exact; of those with the same time the last told is the last (floor 1)."""
 
 from collections.abc import Container, Iterable
 from decimal import Context, Decimal

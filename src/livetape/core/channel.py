@@ -12,7 +12,7 @@ from .instruments import DERIVED, Channel
 from .summary import Day
 from .times import SECOND
 
-RECENT = 1_000  #: events that are remembered, to know a repetition
+RECENT = 2_000  #: events that are remembered, to know a repetition
 MOST_RECENT = 100_000  #: likewise while a hole is being filled
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]
@@ -63,6 +63,7 @@ class ChannelState:
         self.proof: Proof | None = None
         self.agreement: Agreement | None = None  #: of a book without a proof, once it was audited
         self.gap: Gap | None = None
+        self.ended_ns = 0  #: when the last gap ended
         self.heard_ns = 0  #: when the channel last spoke; 0 before it ever did
         self.expected_ns: int | None = None  #: when to ask again for what has not come
         self.book: Book | None = None
@@ -93,9 +94,7 @@ class ChannelState:
         identity = _identity(event)
         if identity in self.recent:
             return True
-        self.recent[identity] = None
-        if len(self.recent) > (MOST_RECENT if self.remembers else RECENT):
-            del self.recent[next(iter(self.recent))]
+        self._remember(identity)
         return False
 
     def had(self, number: int, origin: Origin) -> bool:
@@ -108,7 +107,12 @@ class ChannelState:
 
     def note(self, number: int, origin: Origin) -> None:
         """A trade of that number has come, from the stream or from history."""
-        self.recent[origin, number] = None
+        self._remember((origin, number))
+
+    def _remember(self, identity: object) -> None:
+        self.recent[identity] = None
+        while len(self.recent) > (MOST_RECENT if self.remembers else RECENT):
+            del self.recent[next(iter(self.recent))]
 
     @property
     def usual(self) -> Trust:

@@ -34,7 +34,7 @@ class Consolidated:
     def take(self, event: MarketEvent) -> None:
         """Look at a quote of a venue, or at what has become of its channel."""
         match event:
-            case Quote() if event.origin is not Origin.BACKFILLED:
+            case Quote(origin=origin, trust=trust) if origin is not Origin.BACKFILLED and trust in _RANKS:
                 self._quotes[event.venue] = event
                 self._look(event)
             case Status(state=state) if state not in _RANKS and event.venue in self._quotes:

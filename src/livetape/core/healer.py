@@ -59,7 +59,9 @@ class Healer:
         self._adapter, self._channels = adapter, channels
         self._outlet, self._effects, self._deliver = outlet, effects, deliver
         self._queue: deque[_Work] = deque()
-        self._made: dict[str, list[Gap]] = {}  # gaps of derived channels, by the channel they are made from
+        self._made: deque[tuple[str, Gap]] = deque(
+            maxlen=MOST
+        )  # of derived channels, and what they come from
 
     def tick(self, now_ns: int) -> None:
         """Take up new holes, and ask for the one that is due."""
@@ -107,7 +109,7 @@ class Healer:
             if state is None:
                 continue
             if state.derived:
-                self._made.setdefault(str(state.source), []).append(hole.gap)
+                self._made.append((str(state.source), hole.gap))
                 continue
             span = _span(hole)
             n = hole.numbers.stop - hole.numbers.start
@@ -150,10 +152,12 @@ class Healer:
         span = work.span
         match event:
             case Trade(number=int(number)):
-                inside = number in work.missing and not state.had(number, Origin.BACKFILLED)  # late, perhaps
-                work.missing.discard(number)
+                if number not in work.missing:
+                    return False
+                work.missing.remove(number)
+                came_late = state.had(number, Origin.BACKFILLED)
                 state.note(number, Origin.BACKFILLED)
-                return inside
+                return not came_late
             case Bar(start_ns=start_ns):
                 end_ns = start_ns + interval_ns(state.channel.kind)
                 return span.start_ns < end_ns <= span.end_ns and not state.repeated(event)
@@ -177,12 +181,24 @@ class Healer:
             return
         state.remembers = self._is_filling(state)
         left = len(work.missing) if work.gap.missing or healed else None
+        made = [gap for source, gap in self._made if source == work.gap.channel and _overlap(gap, work.gap)]
+        self._made = deque((each for each in self._made if each[1] not in made), MOST)
         if healed or left != work.gap.missing:
-            for gap in (work.gap, *self._made.pop(work.gap.channel, ())):
+            for gap in (work.gap, *made):
                 self._outlet.emit(replace(gap, healed=healed, missing=left), now_ns)
 
 
+def _overlap(one: Gap, other: Gap) -> bool:
+    return one.start_ns <= (other.end_ns or 0) and other.start_ns <= (one.end_ns or 0)
+
+
 def _span(hole: Hole) -> Span:
-    """The hole by the venue's clock, which is behind ours by as much as its last event was."""
-    start_ns, end_ns = hole.gap.start_ns - hole.delay_ns, (hole.gap.end_ns or 0) - hole.delay_ns
+    """The hole by the venue's clock, which was usually behind ours, or ahead of it, by ``delay_ns``.
+
+    It is widened, not moved: the last events may have been late themselves.
+    """
+    start_ns, end_ns = (
+        hole.gap.start_ns - max(hole.delay_ns, 0),
+        (hole.gap.end_ns or 0) - min(hole.delay_ns, 0),
+    )
     return Span(start_ns - SLACK_NS, end_ns + SLACK_NS, hole.numbers)

@@ -11,7 +11,7 @@ from .outlet import Outlet
 from .sequence import Verdict
 from .times import SECOND
 
-PENDING = 20_000  #: updates kept while a snapshot is on its way; beyond it the fetch starts again
+PENDING = 20_000  #: updates kept while a snapshot is on its way; then they are kept anew
 REPEATS = 5  #: after so many in a row the number that they are older than is not believed
 MOST_ASKS = 6  #: until then each wait for a book is twice the one before
 OVERDUE_S = 10  #: how long a snapshot, a first message or a login may take before it is asked for again
@@ -44,7 +44,7 @@ class Keeper:
             state.superseded += 1
         elif state.book is not None:
             self._apply(state, state.book, update, now_ns)
-        state.last = update
+            state.last = update if state.book is not None else None
 
     def start(self, state: ChannelState, snapshot: BookUpdate, now_ns: int) -> None:
         """Begin a new book, and a new proof, from a snapshot."""
@@ -69,7 +69,7 @@ class Keeper:
 
     def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
         state.book, state.pending, state.expected_ns = book, None, None
-        state.began, state.told_ns = book.seq, 0
+        state.began, state.told_ns, state.last = book.seq, 0, None
         state.repeats = None  # a fetched snapshot may be well ahead of the stream
         for carried in self._channels.made_from(state):
             carried.guarantee = self._adapter.guarantees.get("book")  # a snapshot may tell what proves it
@@ -181,17 +181,21 @@ class Keeper:
             self.ask_again(state, now_ns)
 
     def ask_again(self, state: ChannelState, now_ns: int) -> None:
-        """Ask for the book anew: fetch it where it is fetched, unless that is under way, else resubscribe."""
+        """Ask anew: fetch a book where it is fetched, unless that is under way, else resubscribe."""
         if state.denied is not None:
             state.expected_ns = None
             self._effects += map(Send, self._adapter.subscribe([state.channel]))
             return
         state.asks += 1
         state.expected_ns = now_ns + (OVERDUE_S << min(state.asks, MOST_ASKS) - 1) * SECOND
-        if self._adapter.snapshot_path(state.channel.symbol) is not None:
+        if state.channel.kind == "book" and self._adapter.snapshot_path(state.channel.symbol) is not None:
             if state.pending is None:
                 self.fetch(state)
             return
+        self.subscribe_anew(state, now_ns)
+
+    def subscribe_anew(self, state: ChannelState, now_ns: int) -> None:
+        """Ask for the stream anew; what comes with it has a gap, too."""
         together = self._channels.together(state)
         for other in together:
             if other is not state:
@@ -211,7 +215,7 @@ class Keeper:
 
     def show(self, state: ChannelState, now_ns: int) -> None:
         """Tell a book that is there already whole."""
-        if state.book is not None:
+        if state.book is not None and state.trust is state.usual:
             state.received += 1
             self._deliver(state, state.book, _whole(state, state.book), now_ns)
 

@@ -86,7 +86,8 @@ class Watch:
     def __init__(self, channels: Channels, outlet: Outlet, books: Keeper, phase: Phase | None) -> None:
         self._channels, self._outlet, self._books, self._phase = channels, outlet, books, phase
         self._paces: dict[str, dict[str, Pace]] = {}
-        self._seen: dict[str, tuple[int, str | None]] = {}  # when heard last, and in which phase
+        # When a channel was heard last, and in which phase.
+        self._seen: dict[ChannelState, tuple[int, str | None]] = {}
         self._halted: set[str] = set()
         self._quiet: set[str] = set()
 
@@ -107,22 +108,25 @@ class Watch:
         """Learn from what was heard, and mark what has been quiet for too long."""
         if self._phase is None:
             return
-        for name, state in self._channels.items():
+        for state in self._seen.keys() - self._channels.values():
+            del self._seen[state]
+            self._quiet.discard(str(state.channel))
+        for name, state in list(self._channels.items()):
             if state.heard_ns and not state.derived and _is_judged(state.channel):
                 halted = state.channel.symbol in self._halted
                 self._look(name, state, None if halted else self._phase(state.channel, now_ns), now_ns)
 
     def _look(self, name: str, state: ChannelState, phase: str | None, now_ns: int) -> None:
-        before_ns, before = self._seen.get(name, (0, None))
+        before_ns, before = self._seen.get(state, (0, None))
         if phase != before:  # a silence is judged from the change of phase on
-            self._seen[name] = now_ns, phase
+            self._seen[state] = now_ns, phase
             return
         if phase is None:
             return
         paces = self._paces.setdefault(name, {})
         if state.heard_ns > before_ns:
             self._learn(name, paces.setdefault(phase, Pace()), state.heard_ns - before_ns)
-            self._seen[name] = state.heard_ns, phase
+            self._seen[state] = state.heard_ns, phase
         elif state.trust not in (Trust.STALE, Trust.RESYNCING):
             patience_ns, quiet_ns = _patience_ns(paces, phase, state.channel), now_ns - before_ns
             if patience_ns is not None and quiet_ns >= patience_ns:
@@ -144,7 +148,7 @@ class Watch:
             self._outlet.open_gap(carried, cause, now_ns)
         if state.guarantee is None:
             state.forget()  # what comes next may not follow what came last
-        self._books.ask_again(state, now_ns)
+        self._books.subscribe_anew(state, now_ns)
 
 
 def _is_judged(channel: Channel) -> bool:

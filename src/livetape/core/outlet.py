@@ -70,7 +70,7 @@ class Outlet:
     def open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
         """From the last good event on, or from ``start_ns`` if later, something may be missing."""
         if state.gap is None and state.heard_ns:
-            start_ns = max(state.heard_ns, start_ns or 0)
+            start_ns = max(state.heard_ns, state.ended_ns, start_ns or 0)
             state.gap = Gap(str(state.channel), start_ns, None, cause)
             state.proof = None
             if state.wanted:
@@ -81,7 +81,7 @@ class Outlet:
     ) -> None:
         """What was missing ends here, if anything was."""
         if state.gap is not None:
-            gap, state.gap = state.gap, None
+            gap, state.gap, state.ended_ns = state.gap, None, now_ns
             ended = replace(
                 gap, end_ns=now_ns, healed=healed, missing=missing, trust=state.trust, proof=state.proof
             )
@@ -92,7 +92,7 @@ class Outlet:
                 self._holes.append(Hole(ended, _usual(state.delays_ns), state.hole if missing else range(0)))
 
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
-        """Hand a channel's event out, with the trust and the proof of the channel."""
+        """Hand a channel's event out, with its trust and proof; what is late has come as it was received."""
         state.delivered += 1
         backfilled = event.origin is Origin.BACKFILLED
         if event.venue_ns is not None and not backfilled:
@@ -105,8 +105,8 @@ class Outlet:
                     recv_ns=now_ns,
                     session=self._number,
                     seq=self._seq,
-                    trust=state.trust,
-                    proof=state.proof,
+                    trust=Trust.LIVE if backfilled else state.trust,
+                    proof=None if backfilled else state.proof,
                     origin=Origin.BACKFILLED if backfilled else self._origin,
                     **more,
                 )

@@ -64,8 +64,7 @@ class Prints:
         assert number is not None
         if state.repeated(trade) or not self._is_wanted(state, trade, number):
             return False
-        if state.remembers:
-            state.note(number, Origin.LIVE)
+        state.note(number, Origin.LIVE)
         if state.number is None:
             self._outlet.close_gap(state, now_ns)
         elif number > state.number + 1:

@@ -12,7 +12,8 @@ Rule 3: a channel has missed what both lines have missed, and no more: that is i
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from .times import SECOND
 LAG_NS = SECOND  #: how far one line may be behind another one
 SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
 FILLED_NS = 600 * SECOND  #: how long after its end a gap may still be filled
+MOST_GAPS = 50  #: of a line that are remembered until it is known to have missed nothing since
 MOST_MISSING = 100_000  #: numbers that are remembered of one hole
 Publish = Callable[[MarketEvent], None]
 
@@ -81,9 +83,9 @@ class Merge:
     ``diverged`` counts the episodes in which lines contradict each other.
     """
 
-    def __init__(self, channel: str, publish: Publish) -> None:
+    def __init__(self, channel: str, publish: Publish, numbers: Iterator[int]) -> None:
         self.received = self.delivered = self.superseded = self.diverged = 0
-        self._publish = publish
+        self._publish, self._numbers = publish, numbers
         self._lines = _Line(channel), _Line(channel)
         self._log: deque[_Entry] = deque()
         self._known: dict[object, deque[_Entry]] = {}  # those of the log by key, which may come again
@@ -105,8 +107,8 @@ class Merge:
 
     @property
     def in_step(self) -> int:
-        """How many lines are well, and known to have told all that the other one has."""
-        return sum(line.well and not line.gaps for line in self._lines)
+        """How many lines are well and, where that can be known, have told all that the other one has."""
+        return sum(line.well and not (line.gaps and self._known) for line in self._lines)
 
     def take(self, n: int, event: MarketEvent) -> None:
         """Deal with what line ``n`` tells."""
@@ -380,7 +382,7 @@ class Merge:
     def _on_gap(self, line: _Line, gap: Gap) -> None:
         known = next((i for i, each in enumerate(line.gaps) if each.start_ns == gap.start_ns), None)
         if gap.end_ns is None and known is None:
-            line.gaps = [*line.gaps[-RECENT:], gap]
+            line.gaps = [*line.gaps[-MOST_GAPS:], gap]
         elif known is not None and line.gaps[known].end_ns is None:
             line.gaps[known] = gap
         elif line.paused is not None:
@@ -437,10 +439,9 @@ class Merge:
                 self._holes.remove(hole)
 
     def _tell(self, event: Status | Gap, cause: MarketEvent) -> None:
-        """Tell ``event`` in the place of ``cause``."""
-        self._publish(
-            replace(event, recv_ns=cause.recv_ns, session=cause.session, seq=cause.seq, origin=cause.origin)
-        )
+        """Tell ``event`` because of ``cause``; no session has the negative of another one's number."""
+        place = {"recv_ns": cause.recv_ns, "session": -abs(cause.session), "seq": next(self._numbers)}
+        self._publish(replace(event, **place, origin=cause.origin))
 
 
 class Redundant:
@@ -448,7 +449,7 @@ class Redundant:
 
     def __init__(self, publish: Publish) -> None:
         self.channels: dict[str, Merge] = {}
-        self._publish = publish
+        self._publish, self._numbers = publish, count(1)
 
     def take(self, line: int, event: MarketEvent) -> None:
         """Deal with what the session of ``line``, 0 or 1, publishes. What concerns a connection goes on."""
@@ -457,7 +458,7 @@ class Redundant:
             return
         merge = self.channels.get(event.channel)
         if merge is None:
-            merge = self.channels[event.channel] = Merge(event.channel, self._publish)
+            merge = self.channels[event.channel] = Merge(event.channel, self._publish, self._numbers)
         merge.take(line, event)
 
     def drop(self, channels: Iterable[Channel]) -> None:

@@ -200,7 +200,7 @@ class Session:
         return self._outlet.take()
 
     def fetched(self, name: str, body: bytes, now_ns: int) -> list[MarketEvent]:
-        """Take the answer to a Fetch: the start of a symbol's book, or a channel's history."""
+        """Take the answer to a Fetch: the start of a symbol's book, a channel's history, or an audit."""
         self._pass(now_ns)
         if name.startswith(HISTORY):
             self._healer.fetched(name, body, now_ns)
@@ -451,8 +451,10 @@ class Session:
 
     def _expect(self, channels: Iterable[Channel], now_ns: int) -> None:
         for channel in channels:
-            state = self.channels[str(channel)]
-            source = self.channels[str(state.source)]
+            state = self.channels.get(str(channel))
+            source = self.channels.get(str(state.source)) if state else None
+            if state is None or source is None:  # given up by somebody who was just told of another
+                continue
             if source.book is not None:  # a quote that joins a book which is there already
                 state.heard_ns, state.proof = now_ns, source.proof
                 self._outlet.mark(state, source.trust, source.cause, now_ns)

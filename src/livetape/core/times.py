@@ -8,11 +8,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def ns_of(moment: datetime) -> int:
-    """A zoned ``moment`` as ns, without the detour over a float. Raises ValueError when it has no zone."""
+    """A zoned ``moment`` as ns, without the detour over a float.
+
+    Raises ValueError when it has no zone, or lies outside 1677 to 2262, the range of 64 bits.
+    """
     if moment.tzinfo is None:
         raise ValueError("a time without its zone")
     since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1_000
+    ns = (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1_000
+    if not -(1 << 63) <= ns < 1 << 63:
+        raise ValueError(f"{moment} is no time from 1677 to 2262")
+    return ns
 
 
 def ns_of_ms(ms: int) -> int:

@@ -20,7 +20,7 @@ Interval = tuple[int, int]
 
 
 class Completeness(Struct, frozen=True):
-    """How much a tape has of a channel's day, from its subscription to the end of the recording.
+    """How much a tape has of a channel's day, from when it was well first to the end of the recording.
 
     What is missing lies in ``missing_ns`` of the ``recorded_ns``. ``missing`` are messages that are known to
     be lost. A book is whole again after a snapshot, but the updates before it are missing.
@@ -83,8 +83,9 @@ def _unrecorded(segments: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _recorded(segments: Sequence[Path], channel: Channel) -> Interval:
-    """From the first word on the channel to the last record of all; an empty one where there is none."""
-    told = "SELECT min(recv) FROM status WHERE venue = ? AND symbol = ? AND kind = ?"
+    """From when the channel was well first to the last record of all; empty where it never was."""
+    well = "state IN ('live', 'verified', 'unverifiable')"
+    told = f"SELECT min(recv) FROM status WHERE venue = ? AND symbol = ? AND kind = ? AND {well}"
     firsts = [ns for (ns,) in rows(segments, told, channel) if ns is not None]
     lasts = [ns for segment in segments if (ns := last_recv(segment)) is not None]
     return (min(firsts), max(lasts)) if firsts and lasts else (0, 0)
