@@ -116,6 +116,14 @@ class Phases:
             self._hours[key] = hours
 
 
+def phase_of(channel: Channel, ns: int) -> str | None:
+    """In which phase the market of ``channel`` is; None also where its hours are not known."""
+    try:
+        return hours_of(channel.venue, channel.symbol).phase(ns)
+    except ConfigError:
+        return None
+
+
 @lru_cache(maxsize=10_000)
 def hours_of(venue: str, symbol: str, *, extended: bool = False) -> Hours:
     """The hours of a unified ``symbol``: of coins, of forex, and of US stocks for all that is no pair.

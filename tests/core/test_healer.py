@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec import json
 
+from livetape.core.channel import RECENT
 from livetape.core.effects import Fetch
 from livetape.core.events import Bar, Gap, MarketEvent, Origin, Trade, Why
 from livetape.core.instruments import Channel
@@ -159,3 +160,47 @@ def test_bars_that_closed_in_an_outage_are_fetched() -> None:
     filled = [(start, Origin.BACKFILLED) for start in (120, 180, 240)]
     assert bars == [(60, Origin.LIVE), (300, Origin.LIVE), *filled]
     assert world.last_gap == ("history", 0)
+
+
+def test_a_page_that_tells_of_two_holes_fills_each_by_its_own_answer() -> None:
+    world = World()
+    world.hear(101, *(["trade", "A", n, at(101)] for n in (100, 103, 104, 107)))
+    world.pass_to(104)
+    page = [["trade", "A", n, at(101)] for n in range(100, 108)]
+    world.answer(105, *page)
+    world.pass_to(110)
+    world.answer(111, *page)
+    assert sorted(int(id_ or 0) for id_, _ in world.trades) == [*range(100, 108)]
+    healed = [gap.missing for gap in world.told if isinstance(gap, Gap) and gap.healed == "history"]
+    assert healed == [0, 0]
+
+
+def test_a_number_that_leaps_is_not_believed_and_nothing_comes_twice() -> None:
+    world = World()
+    world.hear(101, *(["trade", "A", n, at(101)] for n in (100, 105, 103, 106)))
+    for second in range(104, 200, 4):
+        world.pass_to(second)
+        if world.fetches:
+            world.answer(second, *(["trade", "A", n, at(101)] for n in range(100, 107)))
+    assert sorted(int(id_ or 0) for id_, _ in world.trades) == [*range(100, 107)]
+
+
+def test_what_is_remembered_stays_bounded() -> None:
+    world = World()
+    for n in range(1, 20):
+        world.hear(101 + n, ["trade", "A", 1_000 * n, at(101 + n)])
+    world.hear(300, *(["trade", "A", 30_000 + n, at(300)] for n in range(9_000)))
+    for second in range(301, 3_000, 3):
+        world.pass_to(second)
+        if world.fetches:
+            world.answer(second)
+    world.hear(3_001, *(["trade", "A", 40_000 + n, at(3_001)] for n in range(10)))
+    assert len(world.session.channels[TRADES].recent) <= RECENT + 20
+
+
+def test_two_gaps_in_one_moment_are_two() -> None:
+    world = World()
+    world.hear(101, *(["trade", "A", n, at(101)] for n in (1, 4, 8)))
+    starts = {gap.start_ns for gap in world.told if isinstance(gap, Gap) and gap.end_ns is not None}
+    missing = [gap.missing for gap in world.told if isinstance(gap, Gap) and gap.end_ns is not None]
+    assert (len(starts), missing) == (len(missing), [2, 3])

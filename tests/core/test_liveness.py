@@ -228,3 +228,44 @@ def test_a_quiet_instrument_is_hardly_ever_called_stale(calendar: str, mean_s: f
     """Through nights, weekends, holidays, half days and halts."""
     start, hours = datetime(2025, 1, 1, tzinfo=UTC), calendar_hours(calendar)
     assert false_alarms(hours, mean_s, start, days, 0.001) <= days / 1_000
+
+
+def test_a_channel_that_was_given_up_meanwhile_begins_to_count_anew() -> None:
+    world = World("toy:A/trade", "toy:B/trade")
+    n = 0
+    for _ in range(100):
+        world.hear(["trade", "A", n := n + 1, None], ["trade", "B", n, None])
+        world.wait(0.4)
+    world.session.drop([Channel("toy", "A", "trade")], world.ns)
+    for _ in range(600):
+        world.hear(["trade", "B", n := n + 1, None])
+        world.wait(0.4)
+    world.session.want([Channel("toy", "A", "trade")], world.ns)
+    for _ in range(10):
+        world.hear(["trade", "A", n := n + 1, None], ["trade", "B", n, None])
+        world.wait(0.4)
+    assert world.stale() == []
+    muted = world.now
+    while not world.stale() and world.now < muted + 60:
+        world.hear(["trade", "B", n := n + 1, None])
+        world.wait(0.4)
+    [(found, name)] = world.stale()
+    assert (name, found - muted <= 6) == ("toy:A/trade", True)
+
+
+def test_a_subscriber_may_give_up_a_channel_as_it_is_marked() -> None:
+    world = World("toy:A/trade", "toy:B/trade")
+    keep = world.session._outlet._publish
+    assert keep is not None
+
+    def give_up(event: object) -> None:
+        keep(event)  # type: ignore[arg-type]
+        if isinstance(event, Status) and event.state == Trust.STALE:
+            world.session.drop([Channel("toy", "B", "trade")], world.ns)
+
+    world.session._outlet._publish = give_up
+    for n in range(100):
+        world.hear(["trade", "A", n, None], ["trade", "B", n, None])
+        world.wait(0.4)
+    world.wait(20)
+    assert [name for _, name in world.stale()] == ["toy:A/trade"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import json
 from msgspec.structs import asdict
 
+from ..calendars import phase_of
 from ..core.events import MarketEvent
 from ..core.times import SECOND, iso
 from ..core.wire import event_json
@@ -22,7 +23,7 @@ def print_replay(store: Path, *, as_json: bool, depth: int | None) -> None:
         if as_json:
             sys.stdout.buffer.write(event_json(event, depth) + b"\n")
 
-    Replay(open_store(store).raw(), put).run()
+    Replay(open_store(store).raw(), put, phase_of).run()
     if not as_json:
         for channel, n in sorted(counts.items()):
             sys.stdout.write(f"{n:>10}  {channel}\n")

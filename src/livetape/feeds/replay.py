@@ -7,6 +7,7 @@ from ..adapters import find
 from ..core.errors import StoreError
 from ..core.events import MarketEvent, Origin
 from ..core.instruments import Channel
+from ..core.liveness import Phase
 from ..core.raw import Direction, RawRecord, Recipe
 from ..core.redundant import Redundant
 from ..core.session import Session
@@ -16,13 +17,18 @@ class Replay:
     """Drives one Session for each recorded one, with the recorded times. The same records, the same events.
 
     Iterate over it, or give ``publish`` and call ``run``: then ``event.book`` is the book after that update.
+    With ``phase`` channels that were quiet for too long are marked as they were live. What an outage of REST,
+    or a venue that could not be reached, was told as is not on the tape.
     """
 
     def __init__(
-        self, records: Iterable[RawRecord], publish: Callable[[MarketEvent], None] | None = None
+        self,
+        records: Iterable[RawRecord],
+        publish: Callable[[MarketEvent], None] | None = None,
+        phase: Phase | None = None,
     ) -> None:
         self._records = records
-        self._publish = publish
+        self._publish, self._phase = publish, phase
         self.sessions: dict[int, Session] = {}
         self._redundant: dict[int, Redundant] = {}  # where a session publishes that is one of two lines
         self._out: list[MarketEvent] = []  # what came from there
@@ -41,7 +47,8 @@ class Replay:
             recipe = Recipe.decode(record.note)
             adapter = find(recipe.venue, recipe.api)(recipe.options)
             publish = self._publish if recipe.lines == 1 else self._join(recipe, record.session)
-            self.sessions[record.session] = Session(adapter, record.session, Origin.REPLAYED, publish)
+            number, origin = record.session, Origin.REPLAYED
+            self.sessions[number] = Session(adapter, number, origin, publish, self._phase)
             return
         session = self.sessions.get(record.session)
         if session is None:
