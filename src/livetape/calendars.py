@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from itertools import cycle
 from zoneinfo import ZoneInfo
 
+from .adapters import find
 from .core.decimals import nearest
 from .core.errors import ConfigError
 from .core.instruments import Channel
@@ -23,7 +24,6 @@ _MONEY = (
     *("MXN", "ZAR", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "ILS", "INR", "KRW", "THB"),
     *("XAU", "XAG", "XPT", "XPD"),
 )
-_NEVER_CLOSED = ("kraken",)  #: exchanges of coins at which pairs of money trade at all times, too
 _CLOSING = time(17)  #: of the week of forex, in New York
 #: Trading before and after the regular session in the US: from 04:00 to 20:00, to 17:00 on half days.
 _EARLY_NS, _LATE_NS = 19_800 * SECOND, 14_400 * SECOND
@@ -96,7 +96,8 @@ class Phases:
         key = channel.venue, channel.symbol
         if key not in self._hours:
             self._hours[key] = None
-            if len(channel.symbol.partition("-")[2]) > 1:  # a pair needs no exchange's calendar
+            is_pair = len(channel.symbol.partition("-")[2]) > 1
+            if is_pair or _never_closes(channel.venue):  # needs no exchange's calendar
                 self._load(key, ns)
             else:
                 self._loader = self._loader or ThreadPoolExecutor(1, "livetape-calendars")
@@ -131,14 +132,23 @@ def hours_of(venue: str, symbol: str, *, extended: bool = False) -> Hours:
     ``extended`` adds the time before and after the regular session. Raises ConfigError for a symbol of
     another region, such as ``700$HK``.
     """
+    if _never_closes(venue):
+        return calendar_hours("24/7")
     base, _, quote = symbol.partition("-")
     ticker, _, region = symbol.partition("$")
     if len(quote) > 1:  # BRK-B is a share
-        money = base in _MONEY and quote in _MONEY and venue not in _NEVER_CLOSED
+        money = base in _MONEY and quote in _MONEY
         return calendar_hours("forex" if money else "24/7")
     if region not in ("", "US"):
         raise ConfigError(f"{venue}:{symbol}: name the calendar of {ticker}'s exchange", example="XHKG")
     return calendar_hours("XNYS", extended=extended)
+
+
+@lru_cache
+def _never_closes(venue: str) -> bool:
+    with suppress(ConfigError):
+        return find(venue).never_closes
+    return False
 
 
 @lru_cache

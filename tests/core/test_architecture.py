@@ -13,7 +13,7 @@ ALLOWED = {
     "adapters": {"core"},
     "dialects": {"core", "adapters"},
     "clock": set(),
-    "calendars": {"core"},
+    "calendars": {"core", "adapters"},
     "feeds": {"core", "adapters", "clock"},
     "store": {"core", "clock", "__init__"},
     "gateway": {"core", "clock", "__init__"},

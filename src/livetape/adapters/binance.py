@@ -151,6 +151,7 @@ class Binance(Adapter):
     rest_path: ClassVar[str] = "/api/v3"
     names: ClassVar[Mapping[str, str]] = {**STREAMS, "bar.1s": "kline_1s"}  #: the venue's, of each kind
     kinds = frozenset(names)
+    never_closes = True
     sample = "BTC-USDT"
     guarantees: Mapping[str, Guarantee] = {
         "book": Guarantee("sequence U/u"),

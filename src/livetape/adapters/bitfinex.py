@@ -124,6 +124,7 @@ class Bitfinex(Adapter):
     ws_url = "wss://api-pub.bitfinex.com/ws/2"
     rest_url = "https://api-pub.bitfinex.com"
     kinds = frozenset({*_STREAMS, *_FRAMES})
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(("book", "trade"), Guarantee("SEQ_ALL"))
     limits = Limits(symbols_per_socket=25, connects_per_minute=20)  # channels, not symbols [unverified]
     silence_s = 30.0  # a quiet channel has its heartbeat every 15 s [doc]

@@ -90,6 +90,7 @@ class Bitmex(Adapter):
     ws_url = "wss://www.bitmex.com/realtime"
     rest_url = "https://www.bitmex.com"
     kinds = frozenset(_TABLE)
+    never_closes = True
 
     def __init__(
         self, options: Mapping[str, object] | None = None, credentials: Credentials = NOBODY

@@ -75,6 +75,7 @@ class Bitstamp(Adapter):
     ws_url = "wss://ws.bitstamp.net"
     rest_url = "https://www.bitstamp.net"
     kinds = frozenset(_STREAM)
+    never_closes = True
     sequence = staticmethod(ranged)
 
     def __init__(

@@ -162,6 +162,7 @@ class Bybit(Adapter):
     ws_url = "wss://stream.bybit.com/v5/public"
     rest_url = "https://api.bybit.com"
     kinds = frozenset({"book", *_TOPIC})
+    never_closes = True
     sample = "BTC-USDT"
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("sequence u")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60)  # 21 000 characters of topics a socket

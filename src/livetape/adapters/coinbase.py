@@ -146,6 +146,7 @@ class Coinbase(Adapter):
     ws_url = "wss://ws-feed.exchange.coinbase.com"
     rest_url = "https://api.exchange.coinbase.com"
     kinds = frozenset(_STREAMS)
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = {"trade": Guarantee("trade_id")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60, messages_per_s=50)  # 100 of an IP [doc]
     silence_s = 10.0  # each product has its heartbeat every second [doc]

@@ -134,6 +134,7 @@ class CoinbaseV3(Adapter):
     ws_url = "wss://advanced-trade-ws.coinbase.com"
     rest_url = "https://api.coinbase.com"
     kinds = frozenset(_STREAMS)
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(("book", "trade"), Guarantee("sequence_num"))
     limits = Limits(symbols_per_socket=100, connects_per_minute=60, messages_per_s=8)  # of an IP [doc]
     silence_s = 10.0  # a heartbeat comes every second [doc]

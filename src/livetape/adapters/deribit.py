@@ -120,6 +120,7 @@ class Deribit(Adapter):
     ws_url = "wss://www.deribit.com/ws/api/v2"
     rest_url = "https://www.deribit.com/api/v2"
     kinds = frozenset(_WIRE)
+    never_closes = True
     sample = "BTC-PERPETUAL"
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("change_id"), "trade": Guarantee("trade_seq")}
     limits = Limits(symbols_per_socket=100)

@@ -250,6 +250,7 @@ class Gemini(PublicRest, Adapter):
     title = "Gemini (market data v2)"
     ws_url = "wss://api.gemini.com/v2/marketdata"
     kinds = frozenset(_STREAMS)
+    never_closes = True
     limits = Limits(symbols_per_socket=100, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [recorded]
 

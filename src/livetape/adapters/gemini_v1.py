@@ -117,6 +117,7 @@ class GeminiV1(PublicRest, Adapter):
     title = "Gemini (market data v1)"
     ws_url = "wss://api.gemini.com/v1/marketdata"
     kinds = frozenset({"book", "trade", "auction"})
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = dict.fromkeys(sorted(kinds), Guarantee("socket_sequence"))
     limits = Limits(symbols_per_socket=1, connects_per_minute=12)
     silence_s = 12.0  # a heartbeat comes every 5 s [doc]

@@ -125,6 +125,7 @@ class GeminiV3(PublicRest, Adapter):
     title = "Gemini (WebSocket API)"
     ws_url = "wss://ws.gemini.com"
     kinds = frozenset({"trade", "quote", "book", "mark"})
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("sequence U/u")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60)
     option_names = frozenset({"levels"})

@@ -98,6 +98,7 @@ class Hyperliquid(Adapter):
     ws_url = "wss://api.hyperliquid.xyz/ws"
     rest_url = "https://api.hyperliquid.xyz"
     kinds = frozenset(_TYPE)
+    never_closes = True
     sample = f"BTC{PERPETUAL}"
     limits = Limits(symbols_per_socket=100, messages_per_s=30.0)
     heartbeat_s = 20.0  # after a minute without a message it hangs up

@@ -190,6 +190,7 @@ class Kraken(Adapter):
     ws_url = "wss://ws.kraken.com/v2"
     rest_url = "https://api.kraken.com"
     kinds = frozenset(_CHANNEL)
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = {
         "book": Guarantee("crc32", 10),
         "trade": Guarantee("trade_id"),

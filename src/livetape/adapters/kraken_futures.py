@@ -102,6 +102,7 @@ class KrakenFutures(Adapter):
     ws_url = "wss://futures.kraken.com/ws/v1"
     rest_url = "https://futures.kraken.com"
     kinds = frozenset({"book", "trade"})
+    never_closes = True
     sample = "PI-BTC-USD"
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("seq"), "trade": Guarantee("seq")}
     sequence = staticmethod(counted)

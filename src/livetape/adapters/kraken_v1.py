@@ -118,6 +118,7 @@ class KrakenV1(Kraken):
     title = "Kraken spot (WebSocket v1)"
     ws_url = "wss://ws.kraken.com"
     kinds = frozenset({*_NAME, *_BARS})
+    never_closes = True
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("crc32", 10)}
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:

@@ -158,6 +158,7 @@ class OKX(Adapter):
     ws_url = "wss://ws.okx.com:8443/ws/v5"
     rest_url = "https://www.okx.com"
     kinds = frozenset(_STREAM)
+    never_closes = True
     sample = "BTC-USDT"
     guarantees: Mapping[str, Guarantee] = {"book": _CHAIN, "trade": Guarantee("tradeId")}
     limits = Limits(symbols_per_socket=100, connects_per_minute=60)  # 480 requests an hour a connection

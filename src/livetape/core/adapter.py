@@ -67,6 +67,7 @@ class Adapter(ABC):
     ws_url: ClassVar[str]
     rest_url: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  #: what the vendor streams; see ``offers``
+    never_closes: ClassVar[bool] = False  #: whether all that is traded there is traded at all hours
     sample: ClassVar[str] = "BTC-USD"  #: a symbol that is always there, to try the vendor with
     key_names: ClassVar[tuple[str, ...]] = ()  #: the environment's names of the key and its secret
     option_names: ClassVar[frozenset[str]] = frozenset()  #: beside those that every venue has
