@@ -22,6 +22,7 @@ from .times import SECOND
 
 PREFIX = "history "  #: of the names of what is fetched
 SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
+LATE_NS = 60 * SECOND  #: how late an event of which nothing else is known may be
 LAG_NS = 2 * SECOND  #: a history may be a little behind the stream
 OVERDUE_NS = 30 * SECOND  #: after which an answer is no longer waited for
 TRIES = 4  #: answers that lack something, each asked for after twice the wait of the one before
@@ -193,12 +194,11 @@ def _overlap(one: Gap, other: Gap) -> bool:
 
 
 def _span(hole: Hole) -> Span:
-    """The hole by the venue's clock, which was usually behind ours, or ahead of it, by ``delay_ns``.
+    """The hole by the venue's clock: wide enough for the usual delay, and for one that was late itself.
 
-    It is widened, not moved: the last events may have been late themselves.
+    The one in the middle is usual: a single wrong time does not count.
     """
-    start_ns, end_ns = (
-        hole.gap.start_ns - max(hole.delay_ns, 0),
-        (hole.gap.end_ns or 0) - min(hole.delay_ns, 0),
-    )
-    return Span(start_ns - SLACK_NS, end_ns + SLACK_NS, hole.numbers)
+    delays_ns = sorted(hole.delays_ns) or [0]
+    usual_ns, most_ns = delays_ns[(len(delays_ns) - 1) // 2], delays_ns[-1]
+    start_ns = hole.gap.start_ns - max(usual_ns, min(most_ns, LATE_NS), 0)
+    return Span(start_ns - SLACK_NS, (hole.gap.end_ns or 0) - min(usual_ns, 0) + SLACK_NS, hole.numbers)

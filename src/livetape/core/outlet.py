@@ -3,7 +3,7 @@
 Every event gets its number here, in the order in which it is told.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,10 +14,10 @@ from .events import Gap, MarketEvent, Origin, Status, Trust
 
 
 class Hole(Struct, frozen=True):
-    """A gap that has ended unhealed. The venue's times were usually ``delay_ns`` behind ours before it."""
+    """A gap that has ended unhealed. The last events before it came ``delays_ns`` after the venue's time."""
 
     gap: Gap
-    delay_ns: int
+    delays_ns: tuple[int, ...]
     numbers: range  #: of the missing trades, where they are numbered
 
 
@@ -95,7 +95,7 @@ class Outlet:
                 self.emit(ended, now_ns)
             if healed is None:
                 state.remembers = True
-                self._holes.append(Hole(ended, _usual(state.delays_ns), state.hole if missing else range(0)))
+                self._holes.append(Hole(ended, tuple(state.delays_ns), state.hole if missing else range(0)))
 
     def deliver(self, state: ChannelState, event: MarketEvent, now_ns: int, **more: Book) -> None:
         """Hand a channel's event out, with its trust and proof; what is late has come as it was received."""
@@ -140,8 +140,3 @@ class Outlet:
         """What was kept, once."""
         out, self._out = self._out, []
         return out
-
-
-def _usual(delays_ns: Collection[int]) -> int:
-    """The one in the middle, so that a single late event or wrong time does not count; 0 of none."""
-    return sorted(delays_ns)[(len(delays_ns) - 1) // 2] if delays_ns else 0
