@@ -56,6 +56,7 @@ class Keeper:
             state.superseded += 1
         else:
             self._install(state, book, snapshot, now_ns)
+            state.repeats = 0
 
     def _book_of(self, snapshot: BookUpdate) -> Book:
         book = Book()
@@ -70,7 +71,6 @@ class Keeper:
     def _install(self, state: ChannelState, book: Book, snapshot: BookUpdate, now_ns: int) -> None:
         state.book, state.pending, state.expected_ns = book, None, None
         state.began, state.told_ns, state.last = book.seq, 0, None
-        state.repeats = None  # a fetched snapshot may be well ahead of the stream
         for carried in self._channels.made_from(state):
             carried.guarantee = self._adapter.guarantees.get("book")  # a snapshot may tell what proves it
             carried.proof = None
@@ -90,6 +90,7 @@ class Keeper:
         elif state.book is None:
             state.superseded += len(held) - len(fresh)
             self.start(state, snapshot, now_ns)
+            state.repeats = None  # it may be well ahead of the stream
             for update in fresh:
                 if state.book is not None:
                     self._apply(state, state.book, update, now_ns)
@@ -101,6 +102,7 @@ class Keeper:
                 book.apply(update.bids, update.asks)
                 book.seq = update.last
             self._install(state, book, _whole(state, book), now_ns)
+            state.repeats = None
 
     def _apply(self, state: ChannelState, book: Book, update: BookUpdate, now_ns: int) -> None:
         rule = self._adapter.sequence
