@@ -12,7 +12,7 @@ from .instruments import DERIVED, Channel
 from .summary import Day
 from .times import SECOND
 
-RECENT = 2_000  #: events that are remembered, to know a repetition
+RECENT = 1_000  #: events that are remembered, to know a repetition
 MOST_RECENT = 100_000  #: likewise while a hole is being filled
 #: Price and size of the best bid, then of the best ask; None where a side is empty.
 Best = tuple[str | None, str | None, str | None, str | None]
@@ -63,7 +63,7 @@ class ChannelState:
         self.proof: Proof | None = None
         self.agreement: Agreement | None = None  #: of a book without a proof, once it was audited
         self.gap: Gap | None = None
-        self.ended_ns = 0  #: when the last gap ended
+        self.gap_ns = 0  #: when the last gap began
         self.heard_ns = 0  #: when the channel last spoke; 0 before it ever did
         self.expected_ns: int | None = None  #: when to ask again for what has not come
         self.book: Book | None = None
@@ -76,7 +76,8 @@ class ChannelState:
         self.asked_ns = 0  #: when a new book was asked for last, or will be
         self.repeats: int | None = None  #: updates passed over in a row; None until one was applied
         self.last: MarketEvent | None = None  #: as the venue sent it
-        self.recent: dict[object, None] = {}  #: what identifies events, the oldest first
+        #: What identifies events, the oldest first: numbers of trades with their content, or hashes.
+        self.recent: dict[int, int | None] = {}
         #: Whether what came is remembered, so that history does not tell it again. Trades always are.
         self.recalls = channel.kind != "trade" and adapter.history_path(channel, Span(0, 1)) is not None
         self.remembers = False  #: whether a hole is to be filled, so that all that comes is remembered
@@ -90,27 +91,28 @@ class ChannelState:
         self.received = self.delivered = self.superseded = self.discarded = 0
 
     def repeated(self, event: MarketEvent) -> bool:
-        """Whether ``event`` has come lately; from now on it has."""
-        identity = _identity(event)
-        if identity in self.recent:
-            return True
-        self._remember(identity)
+        """Whether ``event`` has come lately; from now on it has.
+
+        Of a trade the number may be wrong, so one with the same number and other content is another one.
+        """
+        key, content = _identity(event)
+        if key in self.recent:
+            return self.recent[key] == content
+        self._remember(key, content)
         return False
 
     def had(self, number: int, origin: Origin) -> bool:
-        """Whether what has ``origin`` was had already, in a hole: by its number only from history.
+        """Whether a trade of ``number`` came lately: from history or, for what is ``backfilled``, at all."""
+        if number not in self.recent:
+            return False
+        return origin is Origin.BACKFILLED or self.recent[number] is None
 
-        A number of the stream may be wrong.
-        """
-        filled = (Origin.BACKFILLED, number) in self.recent
-        return filled or (origin is Origin.BACKFILLED and (Origin.LIVE, number) in self.recent)
+    def fill(self, number: int) -> None:
+        """History has told the trade of ``number``."""
+        self._remember(number, None)
 
-    def note(self, number: int, origin: Origin) -> None:
-        """A trade of that number has come, from the stream or from history."""
-        self._remember((origin, number))
-
-    def _remember(self, identity: object) -> None:
-        self.recent[identity] = None
+    def _remember(self, key: int, content: int | None) -> None:
+        self.recent[key] = content
         while len(self.recent) > (MOST_RECENT if self.remembers else RECENT):
             del self.recent[next(iter(self.recent))]
 
@@ -140,14 +142,16 @@ class ChannelState:
         return wait_ns
 
 
-def _identity(event: MarketEvent) -> object:
-    """What tells ``event`` from the others of its channel."""
+def _identity(event: MarketEvent) -> tuple[int, int | None]:
+    """What tells ``event`` from others of its channel, and what a numbered trade says beside its number."""
     match event:
+        case Trade(number=int(number)):
+            return number, hash((event.venue_ns, event.price_text, event.size_text))
         case Trade():
-            return event.number or event.id, event.venue_ns, event.price_text
+            return hash((event.id, event.venue_ns, event.price_text)), None
         case Bar():
-            return event.start_ns, event.close_text, event.volume_text
-    return event
+            return hash((event.start_ns, event.close_text, event.volume_text)), None
+    return hash(event), None
 
 
 class Channels(dict[str, ChannelState]):

@@ -157,7 +157,7 @@ class Healer:
                     return False
                 work.missing.remove(number)
                 came_late = state.had(number, Origin.BACKFILLED)
-                state.note(number, Origin.BACKFILLED)
+                state.fill(number)
                 return not came_late
             case Bar(start_ns=start_ns):
                 end_ns = start_ns + interval_ns(state.channel.kind)

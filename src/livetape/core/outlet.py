@@ -70,7 +70,8 @@ class Outlet:
     def open_gap(self, state: ChannelState, cause: str, now_ns: int, start_ns: int | None = None) -> None:
         """From the last good event on, or from ``start_ns`` if later, something may be missing."""
         if state.gap is None and state.heard_ns:
-            start_ns = max(state.heard_ns, state.ended_ns + 1, start_ns or 0)  # no two begin at once
+            start_ns = max(state.heard_ns, start_ns or 0)
+            state.gap_ns = start_ns = max(start_ns, state.gap_ns + 1)  # no two begin at once
             state.gap = Gap(str(state.channel), start_ns, None, cause)
             state.proof = None
             if state.wanted:
@@ -82,10 +83,10 @@ class Outlet:
         """What was missing ends here, if anything was."""
         if state.gap is not None:
             gap, state.gap = state.gap, None
-            state.ended_ns = max(now_ns, gap.start_ns)
+            end_ns = max(now_ns, gap.start_ns)
             ended = replace(
                 gap,
-                end_ns=state.ended_ns,
+                end_ns=end_ns,
                 healed=healed,
                 missing=missing,
                 trust=state.trust,

@@ -62,9 +62,10 @@ class Prints:
     def _by_number(self, state: ChannelState, trade: Trade, now_ns: int) -> bool:
         number = trade.number
         assert number is not None
-        if state.repeated(trade) or not self._is_wanted(state, trade, number):
+        if state.had(number, trade.origin) or state.repeated(trade):
             return False
-        state.note(number, Origin.LIVE)
+        if not self._is_wanted(state, trade, number):
+            return False
         if state.number is None:
             self._outlet.close_gap(state, now_ns)
         elif number > state.number + 1:
@@ -80,8 +81,6 @@ class Prints:
         if state.number is None or number > state.number:
             state.late = 0
             return True
-        if state.had(number, trade.origin):
-            return False
         if trade.origin is Origin.BACKFILLED:
             return number in state.hole
         if number in state.hole:
