@@ -47,6 +47,8 @@ class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """Where each line of the venue leads. Raises ConfigError when an address cannot be used."""
         adapter = find(venue, self.api)
         ws_urls, rest_urls = _listed(self.ws_url), _listed(self.rest_url)
+        if self.ws_url == [] or self.rest_url == []:
+            raise ConfigError("names no address", where=f"{venue} ws_url, rest_url")
         if len(ws_urls) > 2:
             raise ConfigError("there are at most two lines", where=f"{venue} ws_url")
         if len(rest_urls) > len(ws_urls):

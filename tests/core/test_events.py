@@ -128,7 +128,7 @@ def test_options_that_an_adapter_does_not_know_are_the_users_error() -> None:
         ConfigError, match="plain: unknown option 'dept'; did you mean audit_s or depth or max_symbols"
     ):
         Plain({"dept": 10})
-    with pytest.raises(ConfigError, match="silence_s must be seconds above 0, not 'long'"):
+    with pytest.raises(ConfigError, match="silence_s must be seconds from 0 to 86400, not 'long'"):
         Plain({"silence_s": "long"})
     assert Plain({"silence_s": 3}).silence_s == 3.0
 

@@ -12,7 +12,7 @@ from livetape.core.effects import Close, Effect, Send
 from livetape.core.events import Gap, Origin, Status, Trust
 from livetape.core.instruments import Channel
 from livetape.core.keeper import Keeper
-from livetape.core.liveness import KNOWN, LEAST_NS, Pace, Watch
+from livetape.core.liveness import FIRST, LEAST_NS, Pace, Watch
 from livetape.core.outlet import Outlet
 from livetape.core.session import Session
 from livetape.core.times import ns_of
@@ -36,7 +36,16 @@ def paced(seconds: float, n: int) -> Pace:
 
 
 def test_nothing_is_known_of_a_channel_that_has_hardly_spoken() -> None:
-    assert paced(1, KNOWN - 1).patience_ns is None
+    assert paced(1, FIRST - 1).patience_ns is None
+
+
+def test_a_channel_that_fell_mute_in_its_first_seconds_is_found_as_well() -> None:
+    world = World("toy:A/trade")
+    for n in range(8):
+        world.hear(["trade", "A", n, None])
+        world.wait(0.4)
+    world.wait(12)
+    assert len(world.stale()) == 1
 
 
 @pytest.mark.parametrize(("n", "least", "most"), [(100, 5, 12), (2_000, 6, 11), (100_000, 6, 9)])

@@ -22,7 +22,7 @@ class Toy(Adapter):
     kinds = frozenset({"trade", "book", "bar.1m", "status"})
     guarantees: Mapping[str, Guarantee] = {"book": Guarantee("number"), "trade": Guarantee("number")}
     sequence = staticmethod(counted)
-    silence_s = 1e6
+    silence_s = 86_400.0
 
     def subscribe(self, channels: Sequence[Channel]) -> list[bytes]:
         return [json.encode(["subscribe", *map(str, channels)])]

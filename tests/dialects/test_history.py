@@ -42,7 +42,7 @@ class Listener:
         self.channel = channel = Channel.parse(name)
         listings = [listing for listing in listed(channel.venue) if listing.symbol == channel.symbol]
         made = Market(listings, 7, START_NS, channel.venue, rate=rate)
-        self.pair = Pair(made, speaker(channel.venue, dialect), api, {"silence_s": 1e6}, key=KEY)
+        self.pair = Pair(made, speaker(channel.venue, dialect), api, {"silence_s": 86_400.0}, key=KEY)
         self.pair.connect(name)
         beaten_ns = 0
         for action in self.pair.run(actions):

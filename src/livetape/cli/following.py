@@ -10,6 +10,7 @@ from .. import clock
 from ..app import App
 from ..calendars import hours_of
 from ..core.adapter import Adapter
+from ..core.consolidated import BEST
 from ..core.errors import ConfigError, ConnectError, LivetapeError
 from ..core.events import MarketEvent, Status
 from ..core.instruments import Channel
@@ -106,7 +107,11 @@ class Denials:
             sys.stderr.write(f"livetape: {self.cut_off}\n")
 
     async def _explain(self, channel: Channel, denied: Status) -> None:
-        error = await self._app.hub.explain(channel, denied.detail, denied.why)
+        error: LivetapeError
+        if channel.venue == BEST:
+            error = ConfigError(f"no venue has it: {denied.detail}", where=str(channel))
+        else:
+            error = await self._app.hub.explain(channel, denied.detail, denied.why)
         self._errors.append(error)
         if self._left:
             sys.stderr.write(f"livetape: {error}\n")

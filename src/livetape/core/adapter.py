@@ -23,6 +23,7 @@ from .sequence import Rule
 BAD_INPUT = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, MsgspecError)
 
 NOBODY = Credentials()
+DAY_S = 86_400
 
 
 class Limits(Struct, frozen=True):
@@ -92,18 +93,21 @@ class Adapter(ABC):
         known = {"depth", "silence_s", "max_symbols", "audit_s", *self.option_names}
         if unknown := sorted(set(self.options) - known):
             raise ConfigError(f"unknown option {unknown[0]!r}", where=self.venue, allowed=sorted(known))
-        silence_s = self.options.get("silence_s", self.silence_s)
-        if not isinstance(silence_s, int | float) or silence_s <= 0:
-            raise ConfigError(f"silence_s must be seconds above 0, not {silence_s!r}", where=self.venue)
-        self.silence_s = float(silence_s)
-        audit_s = self.options.get("audit_s", self.audit_s)
-        if not isinstance(audit_s, int | float) or audit_s < 0:
-            raise ConfigError(f"audit_s must be seconds, or 0, not {audit_s!r}", where=self.venue)
-        self.audit_s = float(audit_s)
+        self.silence_s = self._seconds("silence_s", self.silence_s)
+        if not self.silence_s:
+            raise ConfigError("silence_s must be above 0", where=self.venue)
+        self.audit_s = self._seconds("audit_s", self.audit_s)
         most = self.options.get("max_symbols", self.limits.symbols_per_socket)
         if not isinstance(most, int) or most < 1:
             raise ConfigError(f"max_symbols must be a number above 0, not {most!r}", where=self.venue)
         self.limits = replace(self.limits, symbols_per_socket=most)
+
+    def _seconds(self, name: str, usual: float) -> float:
+        """The option ``name``: up to a day. Raises ConfigError."""
+        value = self.options.get(name, usual)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= DAY_S:
+            raise ConfigError(f"{name} must be seconds from 0 to {DAY_S}, not {value!r}", where=self.venue)
+        return float(value)
 
     @classmethod
     def offers(cls, symbol: str = "") -> frozenset[str]:

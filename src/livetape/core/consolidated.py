@@ -27,6 +27,7 @@ class Consolidated:
     ) -> None:
         self._venues, self._publish, self._number = venues, publish, number
         self._quotes: dict[str, Quote] = {}
+        self._denied: set[str] = set()
         self._best = BestQuote(str(channel), None)  # told last, without what its cause adds
         self._trust: Trust | None = None
         self._seq = 0
@@ -36,7 +37,12 @@ class Consolidated:
         match event:
             case Quote(origin=origin, trust=trust) if origin is not Origin.BACKFILLED and trust in _RANKS:
                 self._quotes[event.venue] = event
+                self._denied.discard(event.venue)
                 self._look(event)
+            case Status(state="denied", detail=detail) if event.venue not in self._quotes:
+                self._denied.add(event.venue)
+                if self._denied.issuperset(self._venues):
+                    self._tell(Status(self._best.channel, "denied", detail, trust=Trust.STALE), event)
             case Status(state=state) if state not in _RANKS and event.venue in self._quotes:
                 del self._quotes[event.venue]
                 self._look(event)
@@ -66,11 +72,14 @@ class Consolidated:
         if best != self._best:
             self._best = best
             events.append(replace(best, venue_ns=cause.venue_ns))
+        proof = _joint(used) if trust is Trust.VERIFIED else None
         for event in events:
-            self._seq += 1
-            told = replace(event, recv_ns=cause.recv_ns, session=self._number, seq=self._seq, trust=trust)
-            proof = _joint(used) if trust is Trust.VERIFIED else None
-            self._publish(replace(told, origin=cause.origin, proof=proof))
+            self._tell(replace(event, trust=trust, proof=proof), cause)
+
+    def _tell(self, event: BestQuote | Status, cause: Quote | Status) -> None:
+        self._seq += 1
+        place = {"recv_ns": cause.recv_ns, "session": self._number, "seq": self._seq}
+        self._publish(replace(event, **place, origin=cause.origin))
 
 
 def _bid(quote: Quote) -> Decimal:

@@ -20,7 +20,8 @@ Phase = Callable[[Channel, int], str | None]
 
 FACTOR = 3  #: a channel may be quiet for so many times its usual longest interval
 LEAST_NS = 4_700_000_000  #: but for no less; a tick later it is marked, within 5 s
-KNOWN = 20  #: intervals after which a pace is known a little, and
+FIRST = 5  #: intervals after which a pace is guessed, with five times the patience,
+KNOWN = 20  #: known a little, and
 WELL_KNOWN = 1_000  #: well enough for the interval that only one in a thousand exceeds
 MEMORY = 20_000  #: intervals after which older ones count half
 LONGEST_BAR_NS = 3_600 * SECOND  #: longer ones come too rarely to learn from
@@ -55,7 +56,7 @@ class Pace:
 
         At first it is guessed: of random arrivals it is six standard deviations above the mean.
         """
-        if self._n < KNOWN:
+        if self._n < FIRST:
             return None
         if self._n <= WELL_KNOWN:
             mean = self._sum / self._n
@@ -73,7 +74,8 @@ class Pace:
         """How long a silence is no news; None while nobody can say."""
         if (usual_ns := self.usual_ns) is None:
             return None
-        return max(FACTOR * usual_ns, _edge_ns(max(self._buckets)), LEAST_NS)
+        factor = FACTOR if self._n >= KNOWN else 5 * FACTOR
+        return max(factor * usual_ns, _edge_ns(max(self._buckets)), LEAST_NS)
 
 
 def _edge_ns(bucket: int) -> int:
@@ -130,7 +132,8 @@ class Watch:
         elif state.trust not in (Trust.STALE, Trust.RESYNCING):
             patience_ns, quiet_ns = _patience_ns(paces, phase, state.channel), now_ns - before_ns
             if patience_ns is not None and quiet_ns >= patience_ns:
-                cause = f"nothing for {quiet_ns / SECOND:.1f} s; {patience_ns / SECOND:.1f} s is unusual"
+                quiet_s, patience_s = quiet_ns / SECOND, patience_ns / SECOND
+                cause = f"nothing for {quiet_s:.1f} s, and more than {patience_s:.1f} s is unusual"
                 self._mark(state, cause, now_ns)
 
     def _learn(self, name: str, pace: Pace, interval_ns: int) -> None:

@@ -19,6 +19,7 @@ from .rest import Rest
 from .transport import Transport, connect
 
 TICK_S = 0.2
+MOST_WAIT_S = 3_600.0
 HEALTHY_S = 10.0  #: a connection that lived this long starts the back-off anew
 _log = logging.getLogger("livetape.feed")
 
@@ -34,6 +35,10 @@ class Retry(Struct, frozen=True, forbid_unknown_fields=True):
     first_s: float = 0.25
     most_s: float = 30.0
     attempts: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first_s <= self.most_s <= MOST_WAIT_S or self.attempts < 0:
+            raise ValueError(f"first_s and most_s must be seconds from 0 to {MOST_WAIT_S:.0f}, in this order")
 
 
 RETRY = Retry()

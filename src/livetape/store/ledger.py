@@ -54,10 +54,11 @@ def completeness(segments: Sequence[Path], channel: Channel, day: date | str) ->
     """How much of ``channel`` there is of a UTC ``day``. Raises ConfigError when that is no day."""
     try:
         begin = datetime.combine(date.fromisoformat(str(day)), time(), UTC)
-    except ValueError as error:
+        bounds = ns_of(begin), ns_of(begin + timedelta(1))
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"{day!r} is not a day", example="2026-11-21") from error
     first_ns, last_ns = _recorded(segments, channel)
-    start_ns, end_ns = max(ns_of(begin), first_ns), min(ns_of(begin + timedelta(1)), last_ns)
+    start_ns, end_ns = max(bounds[0], first_ns), min(bounds[1], last_ns)
     mine = [gap for gap in gaps(segments) if _concerns(gap, channel)]
     mine = [gap for gap in mine if gap["start"] < end_ns and (gap["end"] or end_ns) > start_ns]
     open_ = [gap for gap in mine if gap["healed"] not in _WHOLE]
