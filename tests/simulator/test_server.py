@@ -146,7 +146,8 @@ class Dropped:
         wanted = sources(self.venue, ("BTC-USD",))
         async with (
             vendor(self.venue, self.ledger) as server,
-            live(wanted, self.venue, server.ws_url, api=self.api) as tape,
+            # A burst makes the clock leap, which is no silence.
+            live(wanted, self.venue, server.ws_url, api=self.api, options={"silence_s": 60.0}) as tape,
         ):
             await tape.until(lambda: len(tape.trades) > 20 and len(tape.books) > 20)
             [first] = server.clients
