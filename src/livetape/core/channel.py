@@ -65,6 +65,7 @@ class ChannelState:
         self.gap: Gap | None = None
         self.gap_ns = 0  #: when the last gap began
         self.heard_ns = 0  #: when the channel last spoke; 0 before it ever did
+        self.first_ns = 0  #: the venue's time of the first event; what was before was never promised
         self.expected_ns: int | None = None  #: when to ask again for what has not come
         self.book: Book | None = None
         self.began: int | None = None  #: the venue's number of the snapshot that the book began with

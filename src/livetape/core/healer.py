@@ -163,8 +163,8 @@ class Healer:
                 end_ns = start_ns + interval_ns(state.channel.kind)
                 return span.start_ns < end_ns <= span.end_ns and not state.repeated(event)
             case _:
-                ns = event.venue_ns
-                return ns is not None and span.start_ns <= ns <= span.end_ns and not state.repeated(event)
+                ns, begin_ns = event.venue_ns, max(span.start_ns, state.first_ns)
+                return ns is not None and begin_ns <= ns <= span.end_ns and not state.repeated(event)
 
     def _fill(self, state: ChannelState, event: MarketEvent, now_ns: int) -> None:
         state.received += 1

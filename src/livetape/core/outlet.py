@@ -103,6 +103,7 @@ class Outlet:
         state.delivered += 1
         backfilled = event.origin is Origin.BACKFILLED
         if event.venue_ns is not None and not backfilled:
+            state.first_ns = state.first_ns or event.venue_ns
             state.delays_ns.append(now_ns - event.venue_ns)
         if state.wanted:
             self._seq += 1
