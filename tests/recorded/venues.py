@@ -127,8 +127,11 @@ class BookVenue(Venue):
 
     @staticmethod
     def read(said: Any) -> tuple[bool, Levels, Levels, int]:
-        """Whether a recorded message is the whole book, its levels and its number."""
-        raise NotImplementedError
+        """Whether a recorded message is the whole book, its levels and its number.
+
+        Venues whose frames are written here, from another one's recording, have none to be read.
+        """
+        raise TypeError(f"there is no recording to read {said!r} from")
 
     def truth(self, index: int) -> Truth:
         """The book after frame ``index``."""

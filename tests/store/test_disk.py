@@ -5,6 +5,7 @@ import resource
 import subprocess
 import time
 import tracemalloc
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,17 +28,19 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "RETRY_S", 0.02)
 
 
-class Space:
+class Space(ABC):
     """Room on a disk that can be taken away and given back."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    @abstractmethod
     def take(self, journal: Journal) -> None:
-        raise NotImplementedError
+        """Leave none."""
 
+    @abstractmethod
     def give(self) -> None:
-        raise NotImplementedError
+        """Let there be room again."""
 
 
 class Limit(Space):
@@ -100,6 +103,7 @@ def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Space]:
 
 @contextmanager
 def _mounted(directory: Path) -> Iterator[None]:
+    """A disk of 4 MB. To mount one takes a right that not everybody has; other limits are tried everywhere."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)]
     if os.name != "posix" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root may mount a small disk")

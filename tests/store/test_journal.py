@@ -69,7 +69,7 @@ except StoreError as error:
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs the permissions of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a directory cannot be made read-only so")
 @pytest.mark.parametrize("name", [".", "tape"])
 def test_a_read_only_directory_is_a_store_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "journal").mkdir()
