@@ -103,7 +103,7 @@ def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Space]:
 
 @contextmanager
 def _mounted(directory: Path) -> Iterator[None]:
-    """A disk of 4 MB. To mount one takes a right that not everybody has; other limits are tried everywhere."""
+    """A disk of 4 MB. To mount it takes a right that not everybody has; other limits are tried everywhere."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)]
     if os.name != "posix" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root may mount a small disk")
