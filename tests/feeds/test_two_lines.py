@@ -100,7 +100,8 @@ class Case:
         merges = self._merges(live)
         states = [line.session.channels[source] for line in live.lines for source in self.sources]
         return all(s.heard_ns and s.trust is s.usual for s in states) and all(
-            source in NAMELESS or merges[source].in_step == 2 for source in self.sources
+            source in NAMELESS or (merges[source].delivered and merges[source].in_step == 2)
+            for source in self.sources
         )
 
     def _check_conservation(self, live: Live) -> None:

@@ -17,6 +17,8 @@ const trouble = signal('');
 let input: HTMLInputElement | null = null;
 let inFlight: AbortController | undefined;
 let waiting: ReturnType<typeof setTimeout> | undefined;
+let shown: string | undefined; // the query whose matches are listed
+let hasty = false; // whether Enter was pressed before they came
 
 export function focusSearch(): void {
   input?.focus();
@@ -93,18 +95,19 @@ function handleKey(event: KeyboardEvent): void {
   act();
 }
 
-/** Opens the list if it is closed; from either end it goes round. */
+/** Opens the list if it is closed; from either end it goes round. A list of what was typed before has no say. */
 function move(by: number): void {
   if (!opened.value) return ask(0);
   const count = options.value.length;
-  if (!count) return;
+  if (!count || shown !== query()) return;
   active.value = active.value < 0 && by < 0 ? count - 1 : (active.value + by + count) % count;
   document.getElementById(optionId(active.value))?.scrollIntoView({ block: 'nearest' });
 }
 
 function acceptActive(): void {
   const option = options.value[active.value];
-  if (opened.value && option) accept(option);
+  hasty = shown !== query();
+  if (opened.value && option && !hasty) accept(option);
 }
 
 function accept(option: Instrument): void {
@@ -124,33 +127,39 @@ function close(): void {
   inFlight?.abort();
   opened.value = false;
   active.value = -1;
+  shown = undefined;
+  hasty = false;
 }
 
 function ask(delayMs: number): void {
+  hasty = false;
   clearTimeout(waiting);
-  waiting = setTimeout(() => void load(text.value.trim()), delayMs);
+  waiting = setTimeout(() => void load(query()), delayMs);
 }
 
-async function load(query: string): Promise<void> {
+async function load(typed: string): Promise<void> {
   inFlight?.abort();
   inFlight = new AbortController();
   const { signal } = inFlight;
   try {
-    const found = await findInstruments(query, signal);
-    show(found, found.length ? '' : 'No symbol found');
+    const found = await findInstruments(typed, signal);
+    show(typed, found, found.length ? '' : 'No symbol found');
   } catch (error) {
-    if (!signal.aborted) show([], String(error));
+    if (!signal.aborted) show(typed, [], String(error));
   }
 }
 
 /** What was typed makes the first match the active one; without a query none is. */
-function show(found: Instrument[], problem: string): void {
+function show(typed: string, found: Instrument[], problem: string): void {
   batch(() => {
     options.value = found;
     trouble.value = problem;
     opened.value = true;
-    active.value = text.value.trim() && found.length ? 0 : -1;
+    active.value = typed && found.length ? 0 : -1;
   });
+  shown = typed;
+  if (hasty) acceptActive();
 }
 
+const query = (): string => text.value.trim();
 const optionId = (i: number): string => `${LIST}-${i}`;
