@@ -98,13 +98,14 @@ def frame(n: int, payload: bytes = b"{}") -> RawRecord:
 def written(directory: Path, *records: MarketEvent | RawRecord) -> Path:
     """The segment that holds ``records``."""
     journal = Journal(directory)
+    before = journal.watermark.committed
     for record in records:
         if isinstance(record, RawRecord):
             journal.tap(record)
         else:
             journal.record(record)
     journal.close()
-    assert journal.rows == journal.watermark.committed == journal.watermark.synced
+    assert before + journal.rows == journal.watermark.committed == journal.watermark.synced
     return journal.path
 
 

@@ -15,6 +15,7 @@ import pytest
 from livetape.core.errors import StoreError
 from livetape.core.events import BookUpdate
 from livetape.store import journal as journal_module
+from livetape.store import writing as writing_module
 from livetape.store.journal import Journal, read_watermark
 from livetape.store.reader import open_store
 
@@ -281,7 +282,7 @@ def test_what_is_recorded_is_synced_even_if_nothing_comes_after_it(tmp_path: Pat
 def test_the_log_does_not_grow_without_end_though_syncs_are_slower_than_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr(writing_module, "CHECKPOINT_BYTES", 100_000)
     monkeypatch.setattr(journal_module, "SYNC_S", 0.02)
     with disk() as fake:
         journal = Journal(tmp_path)

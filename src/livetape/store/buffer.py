@@ -30,20 +30,20 @@ class Batch(Struct):
 class Buffer:
     """See the module. ``dropped`` counts the records that were lost."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, first_n: int) -> None:
         self.dropped = 0
         self.trouble = ""  #: why nothing leaves just now
         self._most_bytes = most_bytes
         self._lock = Lock()
-        self._filling, self._filling_bytes = Batch(1, []), 0
+        self._filling, self._filling_bytes = Batch(first_n, []), 0
         self._sealed: deque[Batch] = deque()
         self._sealed_bytes = 0
         self._last_ns = 0  # of what has left
         self._lost, self._lost_after_ns, self._lost_because = 0, 0, ""
 
     @property
-    def rows(self) -> int:
-        """How many records got a number, own gaps included."""
+    def last_n(self) -> int:
+        """The last number that a record got."""
         filling = self._filling
         return filling.first + len(filling.records) - 1
 
@@ -95,7 +95,7 @@ class Buffer:
             else:
                 now_ns = clock.now_ns()
                 cause = f"a {type(record).__name__} cannot be written: {error!r:.200}"
-                gap = Gap(_OWN, now_ns, now_ns, cause, missing=1, recv_ns=now_ns)
+                gap = Gap(_OWN, now_ns, now_ns, cause, missing=1, recv_ns=now_ns, seq=batch.first)
                 parts = [Batch(batch.first, [gap], batch.bytes)]
                 self.dropped += 1
             self._sealed.extendleft(reversed(parts))
@@ -112,7 +112,7 @@ class Buffer:
             self._most_bytes = 0
             left = sum(len(batch.records) for batch in (*self._sealed, self._filling))
             self._sealed.clear()
-            self._filling = Batch(self.rows + 1, [])
+            self._filling = Batch(self.last_n + 1, [])
             self.dropped += left
             return left + self._lost
 
@@ -123,7 +123,7 @@ class Buffer:
             self._filling.bytes = self._filling_bytes
             self._sealed.append(self._filling)
             self._sealed_bytes += self._filling_bytes
-            self._filling, self._filling_bytes = Batch(self.rows + 1, []), 0
+            self._filling, self._filling_bytes = Batch(self.last_n + 1, []), 0
 
     def _lose(self, recv_ns: int) -> None:
         if not self._lost:
@@ -136,7 +136,9 @@ class Buffer:
 
     def _tell_loss(self, until_ns: int) -> None:
         bounds = (self._lost_after_ns, until_ns)
-        gap = Gap(_OWN, *bounds, self._lost_because, missing=self._lost, recv_ns=until_ns)
+        gap = Gap(
+            _OWN, *bounds, self._lost_because, missing=self._lost, recv_ns=until_ns, seq=self.last_n + 1
+        )
         self._filling.records.append(gap)
         self._filling_bytes += RECORD_BYTES
         self._lost = 0

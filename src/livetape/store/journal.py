@@ -1,38 +1,40 @@
-"""The hot half of the store: one SQLite file a recording (floor 3).
+"""The hot half of the store: SQLite files, one after the other (floor 3).
 
 Rule 1: ``record`` and ``tap`` never wait for the disk and never raise; see buffer.py.
 Rule 2: one thread commits what has gathered about every 20 ms. Another one syncs five times a second, so that
-        a disk which is slow to sync delays no commit.
+        a disk which is slow to sync delays no commit. It also opens the next segment and closes the last one.
 Rule 3: ``watermark`` is published last: what it calls committed survives the death of the process, what it
         calls synced a power cut.
 """
 
 import logging
-import os
 import struct
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from io import FileIO
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import apsw
 from msgspec import Struct
 
-from .. import __version__, clock
+from .. import clock
 from ..core.errors import StoreError
 from ..core.events import BookUpdate, MarketEvent
 from ..core.raw import RawRecord
+from ..core.times import SECOND
 from .buffer import LEVEL_BYTES, RECORD_BYTES, Batch, Buffer
-from .schema import INSERT_BATCH, VERSION, batch_values, create_statements, inbox_statements
+from .catalog import Catalog, count
+from .writing import BUSY_MS, Writing, open_file
 
 COMMIT_S = 0.02
 SYNC_S = 0.2
 RETRY_S = 0.5
-BUSY_MS = 1_000
-CHECKPOINT_BYTES = 64 << 20  #: of records in memory; after so many SQLite's log is moved into its file
-_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
+SEGMENT_NS = 3_600 * SECOND  #: a new segment begins with each hour,
+SEGMENT_ROWS = 2_000_000  #: after so many records,
+SEGMENT_BYTES = 512 << 20  #: or after so many of their bytes in memory
+_REQUEST = Path("journal") / "renew"
 _WATERMARK = struct.Struct("<qqq")
 #: The fault is the record's: the next try would fail as well.
 _UNWRITABLE = (apsw.ConstraintError, apsw.TooBigError, ValueError, TypeError, LookupError)
@@ -51,25 +53,37 @@ class Journal:
     """Records events and raw frames below ``directory``. Raises StoreError when it cannot be written.
 
     ``lags_ns`` are the newest times from receive to commit, each of the oldest record of its commit.
+    ``on_closed`` is called, by a thread, when a segment was closed because the next one has begun.
     """
 
-    def __init__(self, directory: str | Path, *, buffer_bytes: int = 64 << 20) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        buffer_bytes: int = 64 << 20,
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.directory = Path(directory)
-        self.path = self.directory / "journal" / f"{clock.now_ns()}.sqlite"
-        self.watermark = Watermark(0, 0, 0)
         self.lags_ns: deque[int] = deque(maxlen=100_000)
-        self._buffer = Buffer(buffer_bytes)
-        self._synced, self._sync_failed = 0, False
-        self._written_bytes = self._reported = 0
-        self._checkpoint_due = False
+        self._on_closed = on_closed
+        self._sync_failed = self._renew_failed = False
+        self._reported = 0
         self._stopping = threading.Event()
         with ExitStack() as opened:
             opened.enter_context(closing(_lock_directory(self.directory)))
-            self._db = opened.enter_context(closing(_open_segment(self.path)))
-            self._log_file = opened.enter_context(_open_file(Path(f"{self.path}-wal")))
-            self._watermark_file = opened.enter_context(_open_file(self.directory / "watermark"))
+            self._catalog = Catalog.writable(self.directory)
+            self._first_n = self._catalog.next_n()
+            self._segment = Writing(self.directory)
+            opened.callback(lambda: self._segment.close())
+            self._recording = self._segment.opened_ns
+            self._catalog.add_segment(self._segment.segment(self._first_n, self._recording))
+            self._watermark_file = opened.enter_context(open_file(self.directory / "watermark"))
             self._opened = opened.pop_all()
-        self._publish(0, 0)
+        self._next: Writing | None = None  # opened, and not begun
+        self._ended: deque[Writing] = deque()  # not synced yet, and not closed
+        self._buffer = Buffer(buffer_bytes, self._first_n)
+        self._synced = self._first_n - 1
+        self._publish(self._synced, 0)
         works = {"livetape-commit": self._commit_on, "livetape-sync": self._sync_on}
         self._threads = [threading.Thread(target=works[name], name=name, daemon=True) for name in works]
         for thread in self._threads:
@@ -87,9 +101,14 @@ class Journal:
         self._buffer.put(raw, RECORD_BYTES + len(raw.payload))
 
     @property
+    def path(self) -> Path:
+        """The segment that is being written."""
+        return self._segment.path
+
+    @property
     def rows(self) -> int:
         """How many records were taken, raw ones and the journal's own gaps included."""
-        return self._buffer.rows
+        return self._buffer.last_n - self._first_n + 1
 
     @property
     def dropped(self) -> int:
@@ -110,9 +129,9 @@ class Journal:
             thread.join()
         self._sync()
         self._publish(self.watermark.committed, self.watermark.recv_ns)
-        self._log_file.close()
-        with suppress(apsw.Error):  # a reader or a full disk leaves the file in two parts, which is as good
-            self._db.execute("PRAGMA journal_mode=DELETE")
+        for unused in filter(None, [self._next]):
+            unused.close()
+            unused.path.unlink()
         self._opened.close()
         if unwritten := self._buffer.close():
             cause = self.failure or "the writer has died"
@@ -135,9 +154,7 @@ class Journal:
         try:
             while batch := buffer.oldest():
                 self._commit(batch)
-            if self._checkpoint_due:  # the rest; when all is moved, SQLite begins its log anew
-                self._checkpoint_due = False
-                self._db.execute(_CHECKPOINT)
+            self._segment.finish_moving()
         except (apsw.Error, MemoryError) as error:
             if not buffer.trouble:
                 _log.error("%s cannot be written: %s; keeping on trying", self.path, error)
@@ -150,20 +167,32 @@ class Journal:
         if (lost := buffer.dropped - self._reported) > 0:
             _log.error("records lost: %d; livetape gaps says why", lost)
             self._reported += lost
+        if self._next is not None:
+            self._begin(self._next)
         if self._synced > self.watermark.synced:
             self._publish(self.watermark.committed, self.watermark.recv_ns)
         return True
 
     def _commit(self, batch: Batch) -> None:
         try:
-            self._db.execute(INSERT_BATCH, batch_values(batch.first, batch.records))
+            self._segment.commit(batch)
         except _UNWRITABLE as error:
             self._buffer.isolate(error)
             return
         self._buffer.written()
-        self._written_bytes += batch.bytes
         self.lags_ns.append(clock.now_ns() - batch.records[0].recv_ns)
         self._publish(batch.first + len(batch.records) - 1, batch.records[-1].recv_ns)
+
+    def _begin(self, segment: Writing) -> None:
+        """Go on in ``segment``: it is visible before it has a record."""
+        try:
+            self._catalog.add_segment(segment.segment(self.watermark.committed + 1, self._recording))
+        except StoreError as error:
+            self._tell_renew_failed(error)
+        else:
+            self._ended.append(self._segment)
+            self._segment, self._next = segment, None
+            self._renew_failed = False
 
     def _publish(self, committed: int, recv_ns: int) -> None:
         self.watermark = mark = Watermark(committed, self._synced, recv_ns)
@@ -174,27 +203,52 @@ class Journal:
     # The thread that syncs
 
     def _sync_on(self) -> None:
-        moved_bytes = 0
-        with closing(apsw.Connection(str(self.path))) as db:
-            while not self._stopping.wait(SYNC_S):
-                self._sync()
-                if self._written_bytes - moved_bytes >= CHECKPOINT_BYTES:
-                    moved_bytes = self._written_bytes
-                    with suppress(apsw.Error):  # of a full disk, the other thread tells
-                        db.execute(_CHECKPOINT)
-                        self._checkpoint_due = True
+        while not self._stopping.wait(SYNC_S):
+            self._sync()
+            self._segment.begin_moving()
+            if self._next is None and self._is_full():
+                self._open_next()
 
     def _sync(self) -> None:
+        """Sync what is committed, and close the segments that have ended: nothing of them is awaited."""
         committed = self.watermark.committed
-        if committed == self._synced or self._sync_failed:
-            return
+        ended = [*self._ended]
+        if committed != self._synced and not self._sync_failed:
+            try:
+                for segment in (*ended, self._segment):
+                    segment.sync()
+            except OSError as error:  # what it did not write, no later call would
+                self._sync_failed = True
+                _log.error("%s is no longer synced: %s", self.path, error)
+            else:
+                self._synced = committed
+        for segment in ended:
+            self._ended.popleft()
+            segment.close()
+        if ended:
+            self._on_closed()
+
+    def _is_full(self) -> bool:
+        """Whether the segment has to end; an empty one never has to."""
+        segment = self._segment
+        return segment.rows > 0 and (
+            clock.now_ns() // SEGMENT_NS != segment.opened_ns // SEGMENT_NS
+            or segment.rows >= SEGMENT_ROWS
+            or segment.bytes >= SEGMENT_BYTES
+            or (self.directory / _REQUEST).exists()
+        )
+
+    def _open_next(self) -> None:
         try:
-            os.fsync(self._log_file.fileno())
-        except OSError as error:  # what it did not write, no later call would
-            self._sync_failed = True
-            _log.error("%s is no longer synced: %s", self.path, error)
-        else:
-            self._synced = committed
+            (self.directory / _REQUEST).unlink(missing_ok=True)
+            self._next = Writing(self.directory)
+        except (StoreError, OSError) as error:
+            self._tell_renew_failed(error)
+
+    def _tell_renew_failed(self, error: Exception) -> None:
+        if not self._renew_failed:
+            _log.error("no new segment: %s; this one goes on", error)
+        self._renew_failed = True
 
 
 def read_watermark(directory: str | Path) -> Watermark:
@@ -206,11 +260,40 @@ def read_watermark(directory: str | Path) -> Watermark:
         raise StoreError(str(path), f"no watermark: {error}") from error
 
 
+def is_recording(directory: Path) -> bool:
+    """Whether a recorder is writing below ``directory``."""
+    lock = directory / "lock.sqlite"
+    if not lock.exists():
+        return False
+    with closing(apsw.Connection(str(lock), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except apsw.BusyError:
+            return True
+    return False
+
+
+def renew(directory: Path, *, wait_s: float = 5.0) -> None:
+    """Have a recorder close its segment, where one is writing records; returns when the next has begun."""
+    catalog = Catalog(directory)
+    before = catalog.view().segments
+    if not is_recording(directory) or not count(before[-1].path):
+        return
+    (directory / _REQUEST).touch()
+    until_s = monotonic() + wait_s
+    while is_recording(directory) and monotonic() < until_s:
+        if catalog.view().segments[-1:] != before[-1:]:
+            break
+        sleep(SYNC_S / 4)
+    (directory / _REQUEST).unlink(missing_ok=True)
+
+
 def _lock_directory(directory: Path) -> apsw.Connection:
     """One recorder a directory: an exclusive transaction that ends with the process, however it ends."""
     try:
         (directory / "journal").mkdir(parents=True, exist_ok=True)
         lock = apsw.Connection(str(directory / "lock.sqlite"))
+        lock.set_busy_timeout(BUSY_MS)  # who asks whether there is a recorder holds it for a moment
         lock.execute("BEGIN EXCLUSIVE")
     except apsw.BusyError as error:
         raise StoreError(
@@ -221,35 +304,3 @@ def _lock_directory(directory: Path) -> apsw.Connection:
     except apsw.Error as error:
         raise StoreError(str(directory), f"cannot be written: {error}") from error
     return lock
-
-
-def _open_segment(path: Path) -> apsw.Connection:
-    """A new segment, which has its name only once it has its tables: a reader never finds half of it."""
-    unborn = path.with_suffix(".new")
-    try:
-        with closing(apsw.Connection(str(unborn))) as db:
-            [[mode]] = db.execute("PRAGMA journal_mode=WAL")
-            if mode != "wal":
-                raise StoreError(str(path), "this file system does not let readers and a writer share a file")
-            with db:
-                for statement in create_statements():
-                    db.execute(statement)
-                meta = ("schema_version", VERSION), ("livetape", __version__), ("opened_ns", clock.now_ns())
-                db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
-        unborn.rename(path)
-        db = apsw.Connection(str(path))
-        db.set_busy_timeout(BUSY_MS)  # a reader that comes or goes holds a lock for a moment
-        for statement in ("PRAGMA synchronous=NORMAL", "PRAGMA wal_autocheckpoint=0", *inbox_statements()):
-            db.execute(statement)
-    except (apsw.Error, OSError) as error:
-        raise StoreError(str(path), str(error)) from error
-    return db
-
-
-def _open_file(path: Path) -> FileIO:
-    """``path`` to be written in place: never cut short, so that a reader finds it whole."""
-    try:
-        path.touch()
-        return FileIO(path, "r+")
-    except OSError as error:
-        raise StoreError(str(path), f"cannot be written: {error.strerror}") from error
