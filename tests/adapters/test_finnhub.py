@@ -14,7 +14,7 @@ from livetape.core.effects import Send
 from livetape.core.errors import ConfigError, DecodeError
 from livetape.core.events import Denied, Heartbeat, Message, News, Status, Trade, Why
 from livetape.core.instruments import Channel, Instrument, unified
-from livetape.core.session import REFUSED_S
+from livetape.core.refusals import REFUSED_S
 from livetape.core.times import MILLISECOND, SECOND
 
 from ..sessions import opened

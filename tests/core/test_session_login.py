@@ -8,7 +8,8 @@ from livetape.core.adapter import Adapter, Limits
 from livetape.core.effects import Close, Effect, Send
 from livetape.core.events import Denied, LoggedIn, MarketEvent, Message, Status, Trade, Why
 from livetape.core.instruments import Channel
-from livetape.core.session import FORBIDDEN_S, Session
+from livetape.core.refusals import FORBIDDEN_S
+from livetape.core.session import Session
 
 from ..sessions import opened
 

@@ -19,21 +19,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .channel import MOST_RECENT, RECENT
-from .events import BookUpdate, Gap, MarketEvent, Origin, Status, Trade, Trust
+from .events import BookUpdate, Gap, MarketEvent, Origin, Status, Trade
 from .identity import identity, is_single, label, order
 from .instruments import Channel
+from .lines import LAG_NS, RANKS, Hole, LineState, common, ended, is_well, rank
 from .times import SECOND
 
-LAG_NS = SECOND  #: how far one line may be behind another one
 SLACK_NS = 2 * SECOND  #: how far the venue's times may lie outside what we believe of its clock
 FILLED_NS = 600 * SECOND  #: how long after its end a gap may still be filled
 MOST_GAPS = 50  #: of a line that are remembered until it is known to have missed nothing since
 MOST_MISSING = 100_000  #: numbers that are remembered of one hole
 Publish = Callable[[MarketEvent], None]
 
-#: From the worst to the best.
-_RANKS = (Trust.STALE, Trust.RESYNCING, Trust.UNVERIFIABLE, Trust.LIVE, Trust.VERIFIED)
-_OF_TRUST = frozenset({*_RANKS, "denied"})  #: what Session tells of a channel; other states are the venue's
+_OF_TRUST = frozenset({*RANKS, "denied"})  #: what Session tells of a channel; other states are the venue's
 
 
 class _Entry(Struct, gc=False):
@@ -47,35 +45,6 @@ class _Entry(Struct, gc=False):
     breaks: int
 
 
-class _Hole(Struct):
-    """A gap that has ended; ``numbers`` are those of trades that may still come."""
-
-    gap: Gap
-    numbers: set[int]
-    told: bool
-
-
-class _Line:
-    """What one line has told of a channel."""
-
-    def __init__(self, channel: str) -> None:
-        self.status: Status | None = None
-        self.breaks = 0
-        self.gaps = [Gap(channel, 0, None, "")]  # those since it was last known to have missed nothing
-        self.refused = True  # whether its session tells nothing of the last gap, for it was never let in
-        self.paused: Gap | None = None  # which its session has not ended, though the line is well
-        self.at: int | None = None  # its last event among those handed out; None: it is out of step
-        self.number: int | None = None  # of its last trade, None since its last break
-        self.waiting: list[MarketEvent] = []  # told out of step
-        self.waits_ns = 0
-        self.turn = 0  # which it was to become well
-        self.diverged = False
-
-    @property
-    def well(self) -> bool:
-        return self.status is not None and _is_well(self.status)
-
-
 class Merge:
     """One channel of both lines.
 
@@ -86,7 +55,7 @@ class Merge:
     def __init__(self, channel: str, publish: Publish, numbers: Iterator[int]) -> None:
         self.received = self.delivered = self.superseded = self.diverged = 0
         self._publish, self._numbers = publish, numbers
-        self._lines = _Line(channel), _Line(channel)
+        self._lines = LineState(channel), LineState(channel)
         self._log: deque[_Entry] = deque()
         self._known: dict[object, deque[_Entry]] = {}  # those of the log by key, which may come again
         self._head = -1  # the place of the last entry
@@ -98,7 +67,7 @@ class Merge:
         self._state = "", ""  # what was last told of the trust, and with which detail
         self._open: Gap | None = None  # told and not ended; with an end, it waits for a number
         self._told: set[int] = set()  # when gaps began that were told
-        self._holes: list[_Hole] = []
+        self._holes: list[Hole] = []
 
     @property
     def held(self) -> int:
@@ -147,13 +116,13 @@ class Merge:
                 line.number = event.number
             self._tell_lost(event)
 
-    def _find(self, line: _Line, key: object, *, single: bool) -> _Entry | None:
+    def _find(self, line: LineState, key: object, *, single: bool) -> _Entry | None:
         """Where ``key`` was handed out; what may come again is looked for after the line's last event."""
         after = -1 if single or line.at is None else line.at
         return next((entry for entry in self._known.get(key, ()) if entry.at > after), None)
 
     def _meet(self, n: int, entry: _Entry, event: MarketEvent) -> None:
-        """Line ``n`` tells what was handed out already."""
+        """LineState ``n`` tells what was handed out already."""
         line = self._lines[n]
         self._give_up_waiting(line)
         self.superseded += 1
@@ -162,14 +131,14 @@ class Merge:
             line.at = entry.at if line.at is None else max(line.at, entry.at)
             self._agree(line, entry)
 
-    def _agree(self, line: _Line, entry: _Entry) -> None:
+    def _agree(self, line: LineState, entry: _Entry) -> None:
         """``line`` has told what another one has: neither has missed anything since it came back."""
         first = self._lines[entry.line]
         line.gaps = [gap for gap in line.gaps if gap.end_ns is None]
         if first.breaks == entry.breaks:
             first.gaps = [gap for gap in first.gaps if gap.end_ns is None]
 
-    def _diverge(self, line: _Line, event: MarketEvent) -> None:
+    def _diverge(self, line: LineState, event: MarketEvent) -> None:
         self.superseded += 1
         if not line.diverged:
             line.diverged = True
@@ -210,7 +179,7 @@ class Merge:
 
     # What makes sense by itself: trades, amendments, news
 
-    def _is_missing(self, line: _Line, event: MarketEvent) -> bool:
+    def _is_missing(self, line: LineState, event: MarketEvent) -> bool:
         """Whether ``event``, which is not remembered, has never been handed out."""
         if isinstance(event, Trade) and event.number is not None:
             return self._is_missing_number(event, event.number)
@@ -260,13 +229,13 @@ class Merge:
         """Note the numbers that another line may still tell."""
         if missing:
             gap = Gap(trade.channel, self._heard_ns, trade.recv_ns, cause, missing=len(missing))
-            self._holes.append(_Hole(gap, set(missing[:MOST_MISSING]), told=False))
+            self._holes.append(Hole(gap, set(missing[:MOST_MISSING]), told=False))
 
     def _is_latest(self, event: MarketEvent) -> bool:
         """Whether ``event`` is later than what was handed out last, by the venue's time."""
         return event.venue_ns is not None and event.venue_ns > self._latest
 
-    def _fill(self, hole: _Hole, trade: Trade, number: int) -> None:
+    def _fill(self, hole: Hole, trade: Trade, number: int) -> None:
         hole.numbers.remove(number)
         if not hole.numbers:
             self._holes.remove(hole)
@@ -286,7 +255,7 @@ class Merge:
 
     # What makes sense in its order
 
-    def _wait(self, line: _Line, event: MarketEvent) -> None:
+    def _wait(self, line: LineState, event: MarketEvent) -> None:
         """Keep what a line tells out of step; of a book, or where nothing has a time, only the newest."""
         if isinstance(event, BookUpdate) or order(event) is None or len(line.waiting) >= RECENT:
             self._give_up_waiting(line)
@@ -299,11 +268,11 @@ class Merge:
         line, other = self._lines[n], self._lines[1 - n]
         return other.well and (other.at is not None or other.turn < line.turn)
 
-    def _give_up_waiting(self, line: _Line) -> None:
+    def _give_up_waiting(self, line: LineState) -> None:
         self.superseded += len(line.waiting)
         line.waiting.clear()
 
-    def _catch_up(self, line: _Line, entry: _Entry) -> None:
+    def _catch_up(self, line: LineState, entry: _Entry) -> None:
         """The other line has handed out ``entry``: if ``line`` told it, too, it is in step from there on."""
         told = [identity(event) for event in line.waiting]
         if (entry.key, entry.content) in told and entry.key is not None:
@@ -323,14 +292,14 @@ class Merge:
             self._hand_out(n, event, *identity(event))
 
     def _lead(self, n: int, now: MarketEvent | None = None) -> None:
-        """Line ``n`` takes over with what it has told since it was last in step, ``now`` in any case."""
+        """LineState ``n`` takes over with what it has told since it was last in step, ``now`` in any case."""
         line = self._lines[n]
         self._give_up_old(line, now)
         if line.waiting:
             event = line.waiting.pop(0)
             self._hand_out(n, _whole(event), *identity(event))
 
-    def _give_up_old(self, line: _Line, but: MarketEvent | None = None) -> None:
+    def _give_up_old(self, line: LineState, but: MarketEvent | None = None) -> None:
         """Give up what waits from before what was handed out."""
         waiting, latest = line.waiting, self._latest
         line.waiting = [event for event in waiting if event is but or not 0 < (order(event) or 0) < latest]
@@ -350,15 +319,15 @@ class Merge:
         else:
             self._break(line, status)
         told = [each.status for each in self._lines if each.status is not None]
-        best = max(told, key=lambda each: (_rank(each), each is status))
-        if (state := (best.state, best.detail if _is_well(best) else "")) != self._state:
+        best = max(told, key=lambda each: (rank(each), each is status))
+        if (state := (best.state, best.detail if is_well(best) else "")) != self._state:
             self._state = state
             self._tell(best, status)
         if self._lines[1 - n].well and not self._led(1 - n):
             self._lead(1 - n)
         self._tell_lost(status)
 
-    def _break(self, line: _Line, status: Status) -> None:
+    def _break(self, line: LineState, status: Status) -> None:
         line.breaks += 1
         line.at = line.number = None
         self._give_up_waiting(line)
@@ -371,7 +340,7 @@ class Merge:
             line.gaps.append(Gap(status.channel, status.recv_ns, None, status.detail))
             self._compare(status)
 
-    def _end_early(self, line: _Line, status: Status) -> None:
+    def _end_early(self, line: LineState, status: Status) -> None:
         """A session ends a gap of numbered trades with the next one, but from now on nothing is missed."""
         if line.gaps and line.gaps[-1].end_ns is None and (line.refused or self._number is not None):
             line.paused = None if line.refused else line.gaps[-1]
@@ -379,7 +348,7 @@ class Merge:
             line.refused = False
             self._compare(status)
 
-    def _on_gap(self, line: _Line, gap: Gap) -> None:
+    def _on_gap(self, line: LineState, gap: Gap) -> None:
         known = next((i for i, each in enumerate(line.gaps) if each.start_ns == gap.start_ns), None)
         if gap.end_ns is None and known is None:
             line.gaps = [*line.gaps[-MOST_GAPS:], gap]
@@ -395,22 +364,22 @@ class Merge:
     def _compare(self, event: Gap | Status) -> None:
         """Tell what both lines have missed, and what they miss no more."""
         one, other = self._lines
-        common = _common(one.gaps, other.gaps, self._begun_ns)
-        going_on = next((gap for gap in common if gap.end_ns is None), None)
+        missed = common(one.gaps, other.gaps, self._begun_ns)
+        going_on = next((gap for gap in missed if gap.end_ns is None), None)
         if going_on is not None:
             self._begin_gap(going_on, event)
         elif self._open is not None and self._open.end_ns is None:
-            self._open = _ended(self._open, event)
+            self._open = ended(self._open, event)
             if self._number is None:
                 self._end_gap(self._open, event)
                 self._open = None
-        for gap in common:
+        for gap in missed:
             if gap.end_ns is None or gap.start_ns in self._told:
                 continue
             if self._number is None or gap.end_ns <= self._numbered_ns:  # else numbers tell what is missing
                 self._tell(replace(gap, end_ns=None, healed=None, missing=None), event)
                 self._end_gap(gap, event)
-        self._told &= {gap.start_ns for gap in common}
+        self._told &= {gap.start_ns for gap in missed}
 
     def _begin_gap(self, gap: Gap, event: MarketEvent) -> None:
         if self._open is None:
@@ -424,7 +393,7 @@ class Merge:
         self._told.add(gap.start_ns)
         self._tell(gap, event)
         if gap.healed is None:
-            self._holes.append(_Hole(gap, set(missing), told=True))
+            self._holes.append(Hole(gap, set(missing), told=True))
 
     def _heal(self, healed: Gap, end_ns: int) -> None:
         """A line says that a gap of its own, which had ended, was filled: so are ours that lie in it."""
@@ -473,45 +442,3 @@ def _whole(event: MarketEvent) -> MarketEvent:
         return event
     bids, asks = event.book.bids, event.book.asks
     return replace(event, snapshot=True, bids=bids.top(len(bids)), asks=asks.top(len(asks)), first=event.last)
-
-
-def _is_well(status: Status) -> bool:
-    return status.trust not in (Trust.STALE, Trust.RESYNCING)
-
-
-def _rank(status: Status) -> int:
-    return -1 if status.state == "denied" else _RANKS.index(status.trust)
-
-
-def _ended(gap: Gap, event: Gap | Status) -> Gap:
-    """``gap`` as it ends because a line has ended its own, or is well again."""
-    if isinstance(event, Status):
-        return replace(gap, end_ns=event.recv_ns, trust=event.trust, proof=event.proof)
-    told = {"healed": event.healed, "missing": event.missing, "trust": event.trust, "proof": event.proof}
-    return replace(gap, end_ns=event.end_ns, **told)
-
-
-def _common(gaps: list[Gap], others: list[Gap], begun_ns: int) -> list[Gap]:
-    """What lies in ``gaps`` and in ``others``, oldest first; nothing from before ``begun_ns``."""
-    common = [both for one in gaps for other in others if (both := _both(one, other)) is not None]
-    known = [gap for gap in common if gap.start_ns and (gap.end_ns is None or gap.end_ns > begun_ns)]
-    return sorted(known, key=lambda gap: gap.start_ns)
-
-
-def _both(one: Gap, other: Gap) -> Gap | None:
-    """The time in both gaps.
-
-    What one line told just before its gap, another one may not have told yet; a book it hands out whole.
-    """
-    later = max(one, other, key=lambda gap: gap.start_ns)
-    ended = [gap for gap in (one, other) if gap.end_ns is not None]
-    if not ended:
-        return later
-    sooner = min(ended, key=lambda gap: gap.end_ns or 0)
-    end_ns = sooner.end_ns or 0
-    start_ns = later.start_ns
-    if start_ns >= end_ns and later.kind != "book":
-        start_ns -= LAG_NS
-    if start_ns >= end_ns:
-        return None
-    return replace(later, start_ns=start_ns, end_ns=end_ns, healed=sooner.healed, missing=sooner.missing)

@@ -47,14 +47,12 @@ from .keeper import OVERDUE_S, Keeper
 from .liveness import Phase, Watch
 from .outlet import Outlet
 from .prints import Prints
+from .refusals import Refusals
 from .sequence import Verdict, counted
 from .times import SECOND
 
 TICK_NS = SECOND // 5
 SLEPT_NS = 600 * SECOND  #: what time brought before so long ago is not done any more
-REFUSED_S = 60  #: after which what was refused is asked for again; longer each time, up to fifteen times it
-FORBIDDEN_S = 300  #: likewise for a login
-_WHOLE = (Why.LOGIN, Why.PLAN, Why.CONNECTIONS)  #: refusals that may concern the whole connection
 
 
 class Session:
@@ -86,11 +84,17 @@ class Session:
         self._counter = -1
         self._effects: list[Effect] = []
         shared = (adapter, self.channels, self._outlet, self._effects)
+        self._refusals = Refusals(*shared)
         self._books = Keeper(*shared)
         self._prints = Prints(self.channels, self._outlet, self._on_plain)
         self._healer = Healer(*shared, self._prints.deliver)
         self._auditor = Auditor(*shared, self._books)
         self._watch = Watch(self.channels, self._outlet, self._books, phase)
+
+    @property
+    def told(self) -> int:
+        """How many events the session has told."""
+        return self._outlet.told
 
     # Wishes
 
@@ -224,13 +228,13 @@ class Session:
     def forbidden(self, reason: str, now_ns: int) -> list[MarketEvent]:
         """The venue will not let us in at all."""
         self._pass(now_ns)
-        self._deny(self.channels.values(), reason, Why.LOGIN, now_ns)
+        self._refusals.deny(self.channels.values(), reason, Why.LOGIN, now_ns)
         return self._outlet.take()
 
     def deny(self, denied: Denied, now_ns: int) -> list[MarketEvent]:
         """The venue has refused this before there was a connection."""
         self._pass(now_ns)
-        self._on_denied(denied, now_ns)
+        self._refusals.take(denied, now_ns)
         return self._outlet.take()
 
     def refused(self, name: str, reason: str, why: Why, now_ns: int) -> list[MarketEvent]:
@@ -245,7 +249,7 @@ class Session:
         states = [state for state in self.channels.values() if state.channel.symbol == name]
         for state in states:
             state.forget()
-        self._put_off([state for state in states if not state.derived], reason, why, now_ns)
+        self._refusals.put_off([state for state in states if not state.derived], reason, why, now_ns)
         return self._outlet.take()
 
     def tick(self, now_ns: int) -> list[MarketEvent]:
@@ -313,7 +317,7 @@ class Session:
             case Ack(channel=channel):
                 self._on_ack(channel, now_ns)
             case Denied():
-                return self._on_denied(message, now_ns)
+                return self._refusals.take(message, now_ns)
             case Closing(reason=reason):
                 self._effects.append(Close(reason))
             case Status(state=told):
@@ -369,38 +373,6 @@ class Session:
                 self._outlet.confirm(state, now_ns)
         elif self.adapter.snapshot_path(symbol) is not None and state.book is None and state.pending is None:
             self._books.fetch(state)
-
-    def _on_denied(self, denied: Denied, now_ns: int) -> bool:
-        """A refusal of channels, or of the connection; without names, of whatever has not spoken yet."""
-        if denied.why in _WHOLE and not denied.channels:
-            mute = [s for s in self.channels.values() if denied.why is not Why.CONNECTIONS or not s.heard_ns]
-            self._deny(mute, denied.reason, denied.why, now_ns)
-            wait_s = 0.0 if denied.why is Why.CONNECTIONS else FORBIDDEN_S
-            self._effects.append(Close(denied.reason, wait_s=wait_s))
-            return False
-        states = self.channels
-        named = [states[name] for name in denied.channels if name in states]
-        mute = [s for s in states.values() if not s.heard_ns and s.denied is None and not s.derived]
-        refused = named or mute
-        self._put_off(refused, denied.reason, denied.why, now_ns)
-        if not refused:
-            status = Status(self.adapter.venue, "denied", denied.reason, why=denied.why)
-            self._outlet.emit(status, now_ns)
-        return True
-
-    def _put_off(self, refused: Iterable[ChannelState], reason: str, why: Why, now_ns: int) -> None:
-        """Take a refusal for now, and ask again later."""
-        for state in refused:
-            state.refusals += 1
-            state.expected_ns = now_ns + min(REFUSED_S << state.refusals - 1, 15 * REFUSED_S) * SECOND
-        self._deny(refused, reason, why, now_ns)
-
-    def _deny(self, refused: Iterable[ChannelState], reason: str, why: Why, now_ns: int) -> None:
-        for state in {str(s.channel): s for one in refused for s in self.channels.made_from(one)}.values():
-            if state.denied is None:
-                status = Status(str(state.channel), "denied", reason, trust=Trust.STALE, why=why)
-                self._outlet.emit(status, now_ns)
-            state.trust, state.cause, state.denied = Trust.STALE, reason, why
 
     def _on_lost(self, channel: str, reason: str, now_ns: int) -> None:
         """Something of a channel is missing: a book begins anew, anything else has a gap until now."""

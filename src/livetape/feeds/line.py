@@ -4,15 +4,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from msgspec import Struct
+from msgspec import Struct, json
+from msgspec.structs import replace
 
 from .. import clock
 from ..core.effects import Close, Fetch, Send
 from ..core.errors import ConnectError, LoginDenied, VendorError
-from ..core.events import Why
+from ..core.events import Denied, Why
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord, Recipe
-from ..core.session import FORBIDDEN_S, Session
+from ..core.refusals import FORBIDDEN_S
+from ..core.session import Session
 from .endpoint import Endpoint, masked
 from .pace import Paced
 from .rest import Rest
@@ -141,11 +143,12 @@ class Line:
             except ConnectError as error:
                 cause, self._wait_s = self._credentials.mask_text(error.cause), error.retry_after_s or 0
                 if (denied := self.session.adapter.refusal(error.body)) is not None:
-                    self.session.deny(denied, self._tick_ns())
-                self.session.unreachable(cause, self._tick_ns())
+                    denied = replace(denied, reason=self._credentials.mask_text(denied.reason))
+                    self.session.deny(denied, self._record_denied(denied))
+                self._fail(cause)
             except VendorError as error:
                 cause, self._wait_s = self._credentials.mask_text(error.reply), FORBIDDEN_S
-                self.session.forbidden(cause, self._tick_ns())
+                self.session.forbidden(cause, self._record_denied(Denied(cause, why=Why.LOGIN)))
             except Exception as error:  # a fault of ours must not end the line in silence
                 _log.exception("%s: the connection failed", self.session.adapter.venue)
                 cause = f"internal error: {error}"
@@ -159,7 +162,7 @@ class Line:
             wait_s = max(clock.back_off_s(max(attempt - 1, 0), **bounds), self._wait_s)
             if attempt and attempt == retry.attempts:
                 self.gave_up = True
-                self.session.unreachable(f"gave up after {attempt} tries: {cause}", self._tick_ns())
+                self._fail(f"gave up after {attempt} tries: {cause}")
                 return
             _log.warning("%s: %s; next try in %.1f s", self.session.adapter.venue, cause, wait_s)
             await asyncio.sleep(wait_s)
@@ -176,7 +179,7 @@ class Line:
             await connect(adapter.venue, url, self, adapter.ws_headers())
             while not self._lost.done():
                 await asyncio.wait([self._lost], timeout=TICK_S)
-                self.session.tick(self._tick_ns())
+                self._tick()
                 self._carry_out()
             return self._lost.result()
         finally:
@@ -184,6 +187,16 @@ class Line:
             if self._close_transport(cause):
                 self.session.disconnected(cause, self._record(Direction.CLOSE, note=cause))
                 self._carry_out()
+
+    def _tick(self) -> None:
+        """Let time pass; what it brings has its place on the tape among what other lines bring."""
+        told, now_ns = self.session.told, self._tick_ns()
+        self.session.tick(now_ns)
+        if self.session.told != told:
+            self._tap(RawRecord(self.session.number, now_ns, Direction.TICK))
+
+    def _fail(self, cause: str) -> None:
+        self.session.unreachable(cause, self._record(Direction.FAILED, note=cause))
 
     def _close_transport(self, cause: str) -> bool:
         """Whether there was a connection to close."""
@@ -260,7 +273,8 @@ class Line:
             except VendorError as error:
                 why = Why.LOGIN if isinstance(error, LoginDenied) else Why.SYMBOL
                 reason = self._credentials.mask_text(error.reply)
-                self.session.refused(fetch.name, reason, why, self._tick_ns())
+                note = json.encode((fetch.name, reason, why)).decode()
+                self.session.refused(fetch.name, reason, why, self._record(Direction.REFUSED, note=note))
                 self._carry_out()
                 return
             except ConnectError as error:
@@ -282,6 +296,9 @@ class Line:
         now_ns = self._tick_ns()
         self._tap(RawRecord(self.session.number, now_ns, direction, payload, note))
         return now_ns
+
+    def _record_denied(self, denied: Denied) -> int:
+        return self._record(Direction.DENIED, note=json.encode(denied).decode())
 
     def _tick_ns(self) -> int:
         self._now_ns = max(self._now_ns, clock.now_ns())
