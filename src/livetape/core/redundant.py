@@ -122,7 +122,7 @@ class Merge:
         return next((entry for entry in self._known.get(key, ()) if entry.at > after), None)
 
     def _meet(self, n: int, entry: _Entry, event: MarketEvent) -> None:
-        """LineState ``n`` tells what was handed out already."""
+        """Line ``n`` tells what was handed out already."""
         line = self._lines[n]
         self._give_up_waiting(line)
         self.superseded += 1
@@ -292,7 +292,7 @@ class Merge:
             self._hand_out(n, event, *identity(event))
 
     def _lead(self, n: int, now: MarketEvent | None = None) -> None:
-        """LineState ``n`` takes over with what it has told since it was last in step, ``now`` in any case."""
+        """Line ``n`` takes over with what it has told since it was last in step, ``now`` in any case."""
         line = self._lines[n]
         self._give_up_old(line, now)
         if line.waiting:
