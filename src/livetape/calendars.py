@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache, partial
 from itertools import cycle
 from zoneinfo import ZoneInfo
@@ -25,6 +25,8 @@ _MONEY = (
     *("XAU", "XAG", "XPT", "XPD"),
 )
 _CLOSING = time(17)  #: of the week of forex, in New York
+_NEW_YORK = ZoneInfo("America/New_York")
+_DAYS: dict[str, tuple[tzinfo, time]] = {"forex": (_NEW_YORK, _CLOSING), "XNYS": (_NEW_YORK, time(0))}
 #: Trading before and after the regular session in the US: from 04:00 to 20:00, to 17:00 on half days.
 _EARLY_NS, _LATE_NS = 19_800 * SECOND, 14_400 * SECOND
 
@@ -132,16 +134,28 @@ def hours_of(venue: str, symbol: str, *, extended: bool = False) -> Hours:
     ``extended`` adds the time before and after the regular session. Raises ConfigError for a symbol of
     another region, such as ``700$HK``.
     """
+    name = _calendar_of(venue, symbol)
+    return calendar_hours(name, extended=extended and name == "XNYS")
+
+
+def days_of(venue: str, symbol: str) -> Sequence[int]:
+    """When the days of the market of ``symbol`` begin, see ``day_starts``; UTC days where it is not known."""
+    try:
+        return day_starts(_calendar_of(venue, symbol))
+    except ConfigError:
+        return ()
+
+
+def _calendar_of(venue: str, symbol: str) -> str:
     if _never_closes(venue):
-        return calendar_hours("24/7")
+        return "24/7"
     base, _, quote = symbol.partition("-")
     ticker, _, region = symbol.partition("$")
     if len(quote) > 1:  # BRK-B is a share
-        money = base in _MONEY and quote in _MONEY
-        return calendar_hours("forex" if money else "24/7")
+        return "forex" if base in _MONEY and quote in _MONEY else "24/7"
     if region not in ("", "US"):
         raise ConfigError(f"{venue}:{symbol}: name the calendar of {ticker}'s exchange", example="XHKG")
-    return calendar_hours("XNYS", extended=extended)
+    return "XNYS"
 
 
 @lru_cache
@@ -168,6 +182,28 @@ def calendar_hours(name: str, *, extended: bool = False) -> Hours:
     if exchange != "XNYS":
         raise ConfigError(f"{name}: extended hours are known of XNYS only")
     return Hours("XNYS extended", _extended)
+
+
+@lru_cache
+def day_starts(name: str) -> Sequence[int]:
+    """When all days of a calendar begin, from 1990 to 2059, ns UTC; empty where they are those of UTC.
+
+    A day of ``forex`` begins at 17:00 in New York, that of an exchange at midnight there or, where its
+    session opens on the evening before, at that time. Raises ConfigError for a name nobody knows.
+    """
+    if name == "24/7":
+        return ()
+    zone, begin = _DAYS.get(name) or _day_of_exchange(_exchange(name))
+    first, end = date(1990, 1, 1), date(2060, 1, 1)
+    days = (first + timedelta(n) for n in range((end - first).days))
+    return tuple([ns_of(datetime.combine(day, begin, zone)) for day in days])
+
+
+def _day_of_exchange(exchange: str) -> tuple[tzinfo, time]:
+    import exchange_calendars
+
+    known = exchange_calendars.get_calendar(exchange)
+    return known.tz, known.open_times[-1][1] if known.open_offset else time(0)
 
 
 def _exchange(name: str) -> str:
@@ -210,7 +246,7 @@ def _extended(year: int) -> list[int]:
 
 def _forex(year: int) -> list[int]:
     """The week of forex begins on Sunday and ends on Friday."""
-    new_year, zone = date(year - 1, 1, 1), ZoneInfo("America/New_York")
+    new_year = date(year - 1, 1, 1)
     sunday = new_year - timedelta(new_year.isoweekday() % 7)
     days = [sunday + timedelta(7 * week + day) for week in range(3 * 53) for day in (0, 5)]
-    return [ns_of(datetime.combine(day, _CLOSING, zone)) for day in days]
+    return [ns_of(datetime.combine(day, _CLOSING, _NEW_YORK)) for day in days]

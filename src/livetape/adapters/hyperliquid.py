@@ -12,7 +12,7 @@ from ..core.adapter import NOBODY, Adapter, Limits
 from ..core.credentials import Credentials
 from ..core.decimals import Level, checked, checked_levels
 from ..core.events import Ack, Bar, BookUpdate, Denied, Heartbeat, Message, Origin, Quote, Trade, Why
-from ..core.instruments import INTERVALS, Channel
+from ..core.instruments import Channel
 from ..core.times import ns_of_ms
 
 PERPETUAL = "-USD-PERP"  #: what we append to a coin, which alone is its perpetual in dollars
@@ -84,7 +84,7 @@ class Candle(Struct, gc=False):
 _frame, _request, _topic = json.Decoder(Frame), json.Decoder(Request), json.Decoder(Topic)
 _depth, _prints, _best = json.Decoder(Depth), json.Decoder(list[Print]), json.Decoder(Best)
 _candle, _text = json.Decoder(Candle), json.Decoder(str)
-_BARS = {f"bar.{i}": i for i in INTERVALS if i[-1] != "s" and i != "6h"}
+_BARS = {f"bar.{i}": i for i in ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w")}
 _TYPE = {"book": "l2Book", "trade": "trades", "quote": "bbo"} | dict.fromkeys(_BARS, "candle")
 _KIND = {(wire, _BARS.get(kind, "")): kind for kind, wire in _TYPE.items()}
 _SIDES = {"B": "buy", "A": "sell"}

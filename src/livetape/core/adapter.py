@@ -69,6 +69,7 @@ class Adapter(ABC):
     rest_url: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  #: what the vendor streams; see ``offers``
     never_closes: ClassVar[bool] = False  #: whether all that is traded there is traded at all hours
+    amends: ClassVar[bool] = False  #: whether it takes trades back, or corrects them
     sample: ClassVar[str] = "BTC-USD"  #: a symbol that is always there, to try the vendor with
     key_names: ClassVar[tuple[str, ...]] = ()  #: the environment's names of the key and its secret
     option_names: ClassVar[frozenset[str]] = frozenset()  #: beside those that every venue has

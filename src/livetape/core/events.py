@@ -191,7 +191,8 @@ class Bar(_OnChannel, frozen=True, gc=False, tag="bar"):
     """Open, high, low, close and volume of one interval.
 
     It begins at ``start_ns``, and ``kind`` names its length.
-    ``closed`` is False while the interval runs, None where the venue does not say.
+    ``closed`` is False while the interval runs, None where the venue does not say. A bar of ours that changes
+    after it was told closed is told again, ``revision`` 1, 2 and so on.
     """
 
     start_ns: int
@@ -204,6 +205,7 @@ class Bar(_OnChannel, frozen=True, gc=False, tag="bar"):
     vwap_text: str | None = None
     closed: bool | None = None
     venue_ns: int | None = None
+    revision: int = 0
 
 
 class Summary(_OnChannel, frozen=True, gc=False, tag="summary"):

@@ -14,7 +14,10 @@ from msgspec import Struct
 from .decimals import nearest
 from .errors import ConfigError
 
-INTERVALS = ("1s", "5s", "15s", "1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "1d", "1w")
+INTERVALS = (
+    *("1s", "5s", "10s", "15s", "30s", "1m", "2m", "5m", "10m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "12h", "1d", "1w"),
+)
 _BARS = tuple(f"bar.{interval}" for interval in INTERVALS)
 KINDS = ("trade", "quote", "book", *_BARS, "summary", "mark", "auction", "luld", "news", "status")
 DEFAULT_KINDS = ("trade", "book")  #: what a source without a kind asks for

@@ -30,6 +30,11 @@ class Outlet:
         self._out: list[MarketEvent] = []
         self._holes: list[Hole] = []
 
+    @property
+    def told(self) -> int:
+        """How many events were told so far."""
+        return self._seq
+
     def confirm(self, state: ChannelState, now_ns: int) -> None:
         """The channel flows. What it missed, if anything, ends here; numbered trades end theirs alone."""
         if state.number is None:

@@ -117,6 +117,7 @@ def _body(event: MarketEvent, depth: int | None) -> dict[str, object]:
                 "trades": event.trades,
                 "vwap": _number(event.vwap_text),
                 "closed": event.closed,
+                "revision": event.revision,
             }
         case Gap():
             return {

@@ -34,7 +34,7 @@ from ..core.events import (
 )
 from ..core.raw import RawRecord
 
-VERSION = 3  #: 3 has ``best_quotes``
+VERSION = 4  #: 3 has ``best_quotes``, 4 the ``revision`` of bars
 Record = MarketEvent | RawRecord
 
 _COMMON = ("n", "session", "seq", "recv", "ts", "venue", "symbol", "trust", "origin")
@@ -63,7 +63,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "books": (*_COMMON, "snapshot", "venue_first", "venue_last", "checksum", "bids", "asks", *_PROOF),
     "bars": (
         *(*_COMMON, "interval", "start", "open_text", "high_text", "low_text", "close_text", "volume_text"),
-        *("trades", "vwap_text", "closed", *_PROOF),
+        *("trades", "vwap_text", "closed", "revision", *_PROOF),
     ),
     "summaries": (
         *(*_COMMON, "open_text", "high_text", "low_text", "last_text", "previous_close_text"),
@@ -96,7 +96,7 @@ _KIND: dict[type[Event], str] = {
 }
 _INTEGERS = {
     *("session", "seq", "recv", "ts", "number", "venue_seq", "venue_first", "venue_last", "checksum"),
-    *("snapshot", "start", "end", "trades", "closed", "missing", "depth", "since"),
+    *("snapshot", "start", "end", "trades", "closed", "revision", "missing", "depth", "since"),
     *("counted_since", "auction", "success", "updated"),
 }
 #: The event's field, where the column has another name.
@@ -167,6 +167,11 @@ def batch_values(first: int, records: Sequence[Record]) -> list[str | bytes | No
             rows[_KIND[type(record)]].append((n, *_names(record.channel), *astuple(record)))
     texts = (_encode(some).decode() if some else None for some in rows.values())
     return [*texts, b"".join(payloads)]
+
+
+def table_of(event: MarketEvent) -> str:
+    """The table that ``event`` is kept in."""
+    return _KIND[type(event)]
 
 
 def _type(column: str) -> str:

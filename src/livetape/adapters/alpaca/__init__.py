@@ -75,6 +75,7 @@ class Alpaca(Adapter):
     ws_url = "wss://stream.data.alpaca.markets"
     rest_url = "https://data.alpaca.markets"
     kinds = frozenset(_STREAMS)
+    amends = True
     key_names = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
     option_names = frozenset({"feed", "options_feed", "encoding", "plan"})
     limits = Limits(symbols_per_socket=30, sockets_per_key=1)
