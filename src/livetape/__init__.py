@@ -17,7 +17,10 @@ def __getattr__(name: str) -> object:
 
         return Stream
     if name == "open_store":
+        from functools import partial
+
+        from .calendars import days_of
         from .store.reader import open_store
 
-        return open_store
+        return partial(open_store, days_of=days_of)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

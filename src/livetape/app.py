@@ -1,31 +1,45 @@
 """Builds everything from a Config; the only file that knows all (floor 4)."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from . import clock
-from .calendars import Phases
+from .calendars import Phases, days_of
 from .config import Config
+from .core.bars import Grid
 from .core.bus import Bus
 from .core.channel import ChannelState
 from .core.consolidated import BEST, Consolidated
 from .core.errors import LivetapeError
-from .core.instruments import Channel, Instrument
+from .core.instruments import Channel, Instrument, interval_ns
+from .core.livebars import RECENT, TICK_NS, LiveBars
 from .core.raw import RawRecord
 from .core.redundant import Merge
+from .core.times import SECOND
 from .feeds.catalogue import Catalogue
 from .feeds.feed import Feed
 from .feeds.hub import Hub
 from .feeds.line import Line
 from .feeds.rest import Rest
 from .gateway.server import Gateway
+from .store.attendant import Attendant
 from .store.journal import Journal
 
 ASK_AGAIN_NS = 60_000_000_000
 _log = logging.getLogger("livetape.app")
+
+
+class _Made(Struct, frozen=True):
+    """A channel that is made of others."""
+
+    sources: list[Channel]
+    maker: Consolidated | LiveBars
 
 
 class App:
@@ -36,51 +50,94 @@ class App:
         self.bus = Bus()
         self.hub = Hub(self._make_feed)
         self.journal: Journal | None = None
-        self.unasked: set[str] = set()  #: channels that are subscribed only because a best quote needs them
+        self._attendant: Attendant | None = None
+        self.unasked: set[str] = set()  #: channels that are subscribed only because others are made from them
         self._users: Counter[Channel] = Counter()
-        self._best: dict[Channel, Consolidated] = {}
+        self._made: dict[Channel, _Made] = {}
         self._phases = Phases()
+        self._ticking: asyncio.TimerHandle | None = None
 
     def want(self, channels: Iterable[Channel], *, queue: bool = True) -> None:
         """Subscribe ``channels``, or what they are made from. Raises as ``Hub.want`` does."""
         channels = list(channels)
-        self.hub.want(self.config.behind(channels), queue=queue)
-        self._users.update(channels)
-        for channel in dict.fromkeys(channels):
-            if channel.venue == BEST and channel not in self._best:
-                quotes = self.config.behind([channel])
-                venues = [quote.venue for quote in quotes]
-                self._best[channel] = Consolidated(channel, venues, self.bus.publish, clock.now_ns())
-                for quote in quotes:
-                    self.bus.subscribe(str(quote), self._best[channel].take)
-        self._sort_out()
+        behind = self.config.behind(channels)
+        try:
+            for channel in dict.fromkeys(channels):
+                self._make(channel)
+            self.hub.want(behind, queue=queue)
+            self._users.update(channels)
+        finally:
+            self._sort_out()
 
     def drop(self, channels: Iterable[Channel]) -> None:
         """Give up what ``want`` asked for, once."""
         channels = [channel for channel in channels if self._users[channel]]
         self._users.subtract(channels)
         self.hub.drop(self.config.behind(channels))
-        for channel in [channel for channel in self._best if not self._users[channel]]:
-            consolidated = self._best.pop(channel)
-            for quote in self.config.behind([channel]):
-                self.bus.unsubscribe(str(quote), consolidated.take)
         self._sort_out()
 
+    @property
+    def bars(self) -> list[tuple[Channel, Channel, LiveBars]]:
+        """The bars that are made here: their channel, the one that they are made from, and their maker."""
+        made = [(channel, made.sources[0], made.maker) for channel, made in self._made.items()]
+        return [(channel, source, maker) for channel, source, maker in made if isinstance(maker, LiveBars)]
+
+    def _make(self, channel: Channel) -> None:
+        """Make ``channel`` from now on, if it is made of others and is not yet."""
+        sources = self.config.behind([channel])
+        if sources == [channel] or channel in self._made:
+            return
+        maker: Consolidated | LiveBars
+        if channel.venue == BEST:
+            venues = [source.venue for source in sources]
+            maker = Consolidated(channel, venues, self.bus.publish, clock.now_ns())
+        else:
+            grid = Grid(interval_ns(channel.kind), days_of(channel.venue, channel.symbol))
+            recent = RECENT if self.hub.feed(channel.venue).adapter.amends else 0
+            maker = LiveBars(channel, grid, self.bus.publish, clock.now_ns(), recent=recent)
+        self._made[channel] = _Made(sources, maker)
+        for source in sources:
+            self.bus.subscribe(str(source), maker.take)
+        if self.bars and self._ticking is None:
+            self._tick()
+
     def _sort_out(self) -> None:
-        behind = self.config.behind(self._best)
+        """Make no more what nobody uses, and find what is subscribed only for what is made."""
+        for channel in [channel for channel in self._made if not self._users[channel]]:
+            made = self._made.pop(channel)
+            for source in made.sources:
+                self.bus.unsubscribe(str(source), made.maker.take)
+        behind = [source for made in self._made.values() for source in made.sources]
         self.unasked.clear()
         self.unasked.update(str(channel) for channel in behind if not self._users[channel])
 
+    def _tick(self) -> None:
+        """Let the bars know the time, as long as there are any."""
+        for _, _, maker in (bars := self.bars):
+            maker.tick(clock.now_ns())
+        later = asyncio.get_running_loop().call_later
+        self._ticking = later(TICK_NS / SECOND, self._tick) if bars else None
+
     def record(self, directory: str | Path) -> Journal:
         """Record everything from now on. Raises StoreError when the directory cannot be written."""
-        self.journal = Journal(directory, buffer_bytes=self.config.store.buffer_bytes)
+        store = self.config.store
+        attendant = Attendant(directory, store.rules, store.settings())
+        self.journal = Journal(
+            directory, buffer_bytes=store.buffer_bytes, segment_s=store.seal_s, on_closed=attendant.wake
+        )
+        self._attendant = attendant
+        attendant.start()
         self.bus.subscribe(None, self.journal.record)
         return self.journal
 
     async def close(self) -> None:
         """Stop the feeds, then write what is left. Raises StoreError when rows could not be written."""
+        if self._ticking is not None:
+            self._ticking.cancel()
         await self.hub.close()
         self._phases.close()
+        if self._attendant is not None:
+            self._attendant.close()
         if self.journal is not None:
             self.journal.close()
 
@@ -147,11 +204,12 @@ class _Feeds:
     def status(self) -> dict[str, Any]:
         """Every connection and channel."""
         lines = self._app.hub.lines
+        channels = [
+            _channel(state) for line in lines for state in line.session.channels.values() if state.wanted
+        ]
         status: dict[str, Any] = {
             "connections": [_connection(line) for line in lines],
-            "channels": [
-                _channel(state) for line in lines for state in line.session.channels.values() if state.wanted
-            ],
+            "channels": channels + self._bars(channels),
         }
         if merges := [_merged(name, merge) for name, merge in self._app.hub.merges()]:
             status["redundant"] = merges
@@ -165,6 +223,22 @@ class _Feeds:
                 "synced": mark.synced,
             }
         return status
+
+    def _bars(self, channels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Bars that are made here, with the trust of what they are made from; ``channels`` has that."""
+        rows = {row["channel"]: row for row in channels}
+        return [
+            rows[str(source)]
+            | {
+                "channel": str(name),
+                "received": maker.received,
+                "delivered": maker.delivered,
+                "superseded": 0,
+                "discarded": maker.discarded,
+            }
+            for name, source, maker in self._app.bars
+            if str(source) in rows
+        ]
 
 
 def _connection(line: Line) -> dict[str, Any]:

@@ -5,9 +5,9 @@ Defaults work without a file. The environment overrides the file, ``--set`` over
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -19,9 +19,14 @@ from .core.consolidated import BEST
 from .core.credentials import Credentials
 from .core.errors import ConfigError
 from .core.instruments import Channel, split_source, unified
+from .core.livebars import MADE
 from .feeds.endpoint import Endpoint, endpoint_of
 from .feeds.line import RETRY, Retry
 from .keys import from_environment, from_files
+from .store.plan import Keep, Rules
+from .store.schema import COLUMNS
+
+Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 class VenueConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,11 +98,30 @@ class GatewayConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the tape is kept, and how much memory may wait for a slow disk."""
+    """Where and how the tape is kept, and how much memory may wait for a slow disk.
+
+    ``keep`` says by table how long; above the shares ``raw_below`` and ``books_below`` of the disk a
+    recorder makes room.
+    """
 
     dir: str = ""
     buffer_bytes: int = 64 << 20
     raw: bool = True
+    format: Literal["parquet", "sqlite"] = "parquet"
+    seal_s: Annotated[float, Meta(ge=1)] = 3600
+    compact: bool = True
+    keep: dict[str, Keep] = field(default_factory=dict)
+    raw_below: Share = 0.9
+    books_below: Share = 0.95
+
+    @property
+    def rules(self) -> Rules:
+        """How the store is kept."""
+        return Rules(self.format, self.compact, self.keep, self.raw_below, self.books_below)
+
+    def settings(self) -> list[str]:
+        """The same as ``load`` takes it."""
+        return [f"store.{setting}" for setting in _settings(msgspec.to_builtins(self))]
 
 
 class BestConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +162,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     def _behind(self, channel: Channel) -> list[Channel]:
         if channel.venue != BEST:
-            return [channel]
+            return [self._source_of(channel)]
         adapters = [find(venue, self.venue(venue).api) for venue in self._best_venues()]
         quotes = [
             Channel(adapter.venue, symbol, "quote")
@@ -149,6 +173,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             example = 'best.venues=["kraken","gemini"]'
             raise ConfigError("no venue to make it of", where=str(channel), example=example)
         return quotes
+
+    def _source_of(self, channel: Channel) -> Channel:
+        """What bars that the venue does not offer are made from: its trades, or quotes where it has none."""
+        if channel.kind not in MADE:
+            return channel
+        offers = find(channel.venue, self.venue(channel.venue).api).offers(channel.symbol)
+        kind = next((kind for kind in (channel.kind, "trade", "quote") if kind in offers), channel.kind)
+        return channel._replace(kind=kind)
 
     def _best_venues(self) -> list[str]:
         named = [split_source(source)[0] for source in self.sources]
@@ -189,11 +221,23 @@ def load(
         raise ConfigError(str(error), where=path or "configuration") from error
     for name in (*config.venues, *config.best.venues):
         find(name, config.venue(name).api)
+    for table in config.store.keep:
+        if table not in COLUMNS:
+            raise ConfigError(f"there is no table {table!r}", where="store.keep", allowed=list(COLUMNS))
     return config
 
 
 def _listed(one_or_many: str | list[str]) -> list[str]:
     return [one_or_many] if isinstance(one_or_many, str) else one_or_many or [""]
+
+
+def _settings(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The leaves of ``tree`` as ``dotted.key=value``; the value in JSON, which is TOML as well."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from (f"{key}.{setting}" for setting in _settings(value))
+        elif value is not None:
+            yield f"{key}={msgspec.json.encode(value).decode()}"
 
 
 def _read(path: str) -> dict[str, Any]:

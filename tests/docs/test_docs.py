@@ -15,6 +15,7 @@ import pytest
 
 from livetape.adapters import find
 
+from ..store.sinks.servers import postgres, s3
 from .markdown import ROOT, Block, blocks, pages
 from .running import User, environment, line_with, livetape
 
@@ -37,11 +38,14 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a user who has started the simulated vendors."""
+    """The environment of a user who has started the simulated vendors, a database and an object server."""
     user = environment(tmp_path_factory.mktemp("home"))
     faults = [word for switch in DISPOSITION for word in ("--fault", switch)]
     lines = len(VENDORS) + sum(len(find(venue).key_names) for venue in VENDORS)
-    with livetape("simulate", *VENDORS, "--port", "0", *faults, env=user) as simulation:
+    simulated = livetape("simulate", *VENDORS, "--port", "0", *faults, env=user)
+    with postgres() as database, s3() as objects, simulated as simulation:
+        objects.bucket("market-data")
+        user |= database.environment | objects.environment
         for _ in range(lines):
             name, _, value = line_with(simulation, "export ").removeprefix("export ").partition("=")
             user[name] = value

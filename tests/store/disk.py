@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os.path import samestat
 from pathlib import Path
+from stat import S_ISDIR
 from unittest.mock import patch
 
 import apsw
@@ -37,6 +38,8 @@ class Disk(apsw.VFS):
     def fsync(self, descriptor: int) -> None:
         """What ``os.fsync`` does on this disk."""
         status = os.fstat(descriptor)
+        if S_ISDIR(status.st_mode):
+            return
         [path] = [path for path in list(self._safe) if path.exists() and samestat(path.stat(), status)]
         self.keep(path)
 

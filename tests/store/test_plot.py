@@ -41,7 +41,7 @@ def recorded(directory: Path, events: Iterable[MarketEvent]) -> Path:
 
 
 def series(directory: Path, channel: str, start_ns: int | None = None, end_ns: int | None = None) -> Series:
-    return Series(open_store(directory).segments, Channel.parse(channel), start_ns, end_ns)
+    return Series(directory, Channel.parse(channel), start_ns, end_ns)
 
 
 def trade(

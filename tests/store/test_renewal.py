@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from livetape.core.errors import StoreError
+from livetape.core.raw import Direction, RawRecord
 from livetape.store import catalog as catalog_module
 from livetape.store import journal as journal_module
 from livetape.store.catalog import Catalog, SealedFile, count
@@ -166,3 +167,28 @@ def test_the_journal_says_in_its_rows_what_the_catalogue_says(tmp_path: Path) ->
     [segment] = Catalog(tmp_path).view().segments
     [(opened,)] = select(path, "SELECT value FROM meta WHERE key = 'opened_ns'")
     assert segment.opened_ns <= opened
+
+
+def test_a_segment_is_renewed_though_the_feed_never_lets_the_writer_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SYNC_S", 0.01)
+    stop = threading.Event()
+    journal = Journal(tmp_path)
+
+    def feed() -> None:
+        n = 0
+        while not stop.is_set():
+            journal.tap(RawRecord(1, NOW + n, Direction.IN, bytes(200_000)))
+            n += 1
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    until(lambda: journal.watermark.committed)
+    (tmp_path / "journal" / "renew").touch()
+    try:
+        until(lambda: len(Catalog(tmp_path).view().segments) == 2)
+    finally:
+        stop.set()
+        feeding.join()
+        journal.close()

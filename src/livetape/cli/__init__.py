@@ -7,8 +7,10 @@ import sys
 def main() -> None:
     """Run the command line; errors that the user can mend leave without a traceback."""
     from ..core.errors import LivetapeError
+    from ..store import arrow
     from .commands import app
 
+    arrow.without_pandas = True
     try:
         app()
     except BrokenPipeError:  # nobody reads our output any more, as with `| head`

@@ -1,7 +1,7 @@
 """The commands and their options; each imports what it needs only when it runs (floor 5)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,8 +26,26 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the configuration."),
 ]
+StoreFormat = Annotated[
+    str,
+    typer.Option(
+        "--store-format", metavar="parquet|sqlite", help="What becomes of the tape; else store.format."
+    ),
+]
 Duration = Annotated[float, typer.Option(help="End after so many seconds; 0 runs until Ctrl-C.", min=0)]
 Seed = Annotated[int, typer.Option(help="The simulated market repeats itself for the same seed.")]
+
+Tape = Annotated[Path, typer.Option("--store", help="The directory of the tape.")]
+Begin = Annotated[str, typer.Option("--from", help="From this time on: 2026-11-21T09:30, or -1h.")]
+End = Annotated[str, typer.Option("--to", help="Until before this time; UTC.")]
+Form = Annotated[
+    Literal["table", "csv", "json", "parquet", "arrow"], typer.Option("--format", help="How it is written.")
+]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Into this file; else to stdout.")]
+
+
+def _format(name: str) -> list[str]:
+    return [f"store.format={name}"] if name else []
 
 
 def _print_version(wanted: bool) -> None:
@@ -86,6 +104,7 @@ def watch(
 def record(
     store: Annotated[Path, typer.Option(help="The directory of the tape.")],
     sources: Sources = None,
+    store_format: StoreFormat = "",
     duration: Duration = 0,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -97,7 +116,7 @@ def record(
     from .record import keep
     from .running import configure, run
 
-    chosen = configure(config, settings, sources)
+    chosen = configure(config, [*(settings or []), *_format(store_format)], sources)
     raise typer.Exit(run(lambda stop: keep(chosen, store, stop), duration))
 
 
@@ -109,6 +128,7 @@ def up(
         int | None, typer.Option(help="Where the gateway listens; else gateway.port, 8765.", min=0, max=65535)
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Record into this directory.")] = None,
+    store_format: StoreFormat = "",
     duration: Duration = 0,
     settings: Settings = None,
 ) -> None:
@@ -119,9 +139,8 @@ def up(
     from .running import configure, run
     from .up import serve
 
-    chosen = configure(
-        config, [*(settings or []), *([] if port is None else [f"gateway.port={port}"])], sources
-    )
+    listening = [] if port is None else [f"gateway.port={port}"]
+    chosen = configure(config, [*(settings or []), *listening, *_format(store_format)], sources)
     raise typer.Exit(run(lambda stop: serve(chosen, store, stop), duration))
 
 
@@ -134,6 +153,7 @@ def demo(
         Path | None,
         typer.Option("--dir", help="Where the tape goes; else a new directory among the temporary files."),
     ] = None,
+    store_format: StoreFormat = "",
     duration: Duration = 0,
     seed: Seed = 7,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
@@ -142,10 +162,14 @@ def demo(
 
     Example: livetape demo --duration 20 --no-browser
     """
+    from ..config import load
     from .demo import demonstrate
     from .running import run
 
-    raise typer.Exit(run(lambda stop: demonstrate(directory, port, seed, stop, browser=browser), duration))
+    kept = load(None, _format(store_format), {}).store
+    raise typer.Exit(
+        run(lambda stop: demonstrate(directory, kept, port, seed, stop, browser=browser), duration)
+    )
 
 
 @app.command()
@@ -189,18 +213,40 @@ def simulate(
 @app.command()
 def replay(
     store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    begin: Annotated[str, typer.Option("--from", help="From this time on; UTC unless it says else.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Until this time, or -1h for an hour ago.")] = "",
+    channels: Annotated[
+        list[str] | None,
+        typer.Option("--channel", help="Only this, such as kraken:BTC-USD/book; may be repeated."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="0.1 to 1000 times as fast as it was, or max.")] = "max",
+    source: Annotated[
+        str, typer.Option(help="typed: the events as recorded; raw: made again from the raw frames.")
+    ] = "typed",
     as_json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
     depth: Annotated[
         int | None, typer.Option(help="Book levels a side; without it the levels that changed.", min=1)
     ] = None,
+    venue: Annotated[
+        str, typer.Option("--as", metavar="VENUE", help="Serve it as this vendor does, on loopback.")
+    ] = "",
+    port: Annotated[int, typer.Option(help="Where --as listens; 0 takes a free port.", min=0, max=65535)] = 0,
+    duration: Duration = 0,
 ) -> None:
-    """The raw frames of a tape through the same code as live, as fast as it goes.
+    """Play a tape again: to stdout, or to clients of a vendor. On a terminal the space bar pauses.
 
-    Example: livetape replay ./tape --json
+    Examples: livetape replay ./tape --json
+
+    livetape replay ./tape --from 2026-11-21T09:30 --speed 10 --as kraken --port 9400
     """
-    from .tape import print_replay
+    from .replay import Wish, serve, show
+    from .running import run
 
-    print_replay(store, as_json=as_json, depth=depth)
+    wish = Wish(begin, end, channels or [], speed, source, depth, as_json)
+
+    if venue:
+        raise typer.Exit(run(lambda stop: serve(store, wish, venue, port, stop), duration))
+    raise typer.Exit(run(lambda stop: show(store, wish, stop), duration))
 
 
 @app.command()
@@ -219,6 +265,288 @@ def gaps(
         print_completeness(store, day, as_json=as_json)
     else:
         print_gaps(store, as_json=as_json)
+
+
+@app.command()
+def ship(
+    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    to: Annotated[
+        str,
+        typer.Option(metavar="URL", help="postgresql://user@host/database, or s3://bucket/prefix."),
+    ],
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this table; may be repeated. Else all, to PostgreSQL without raw frames."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on, with what is sealed later, until Ctrl-C.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove the copies of files that compaction has replaced.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(help="How many seconds to wait for a server that is down.", min=0)
+    ] = 30,
+) -> None:
+    """Copy the sealed part of a tape to PostgreSQL or to an S3 bucket; what is there is not sent again.
+
+    Examples: livetape ship ./tape --to postgresql://me@127.0.0.1/market
+
+    livetape ship ./tape --to s3://my-bucket/tape --follow
+    """
+    from ..store.sinks import sink_of
+    from .running import run
+    from .ship import bring, wish_for
+
+    wish, sink = wish_for(table or [], patience, follow=follow, prune=prune), sink_of(to)
+    raise typer.Exit(run(lambda stop: bring(store, sink, wish, stop)))
+
+
+@app.command()
+def compact(
+    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    closed_only: Annotated[
+        bool, typer.Option("--closed-only", help="Leave alone what a recorder is writing.")
+    ] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """Seal what is recorded, make one file of each finished day, remove what is kept no longer.
+
+    Example: livetape compact ./tape --set store.keep.raw.days=7
+    """
+    from ..config import load
+    from .upkeep import compact
+
+    compact(store, load(config, settings or []).store, closed_only=closed_only)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet, or recordings.")],
+    store: Annotated[Path, typer.Option(help="The directory of the tape.")],
+    as_: Annotated[
+        str, typer.Option("--as", metavar="CHANNEL", help="venue, venue:SYMBOL or venue:SYMBOL/kind.")
+    ] = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="csv, parquet, jsonl, lean, cryptofeed, crossbook, hftbacktest or frames; else by the name.",
+        ),
+    ] = "",
+    tz: Annotated[str, typer.Option(help="The zone of times without one, such as America/New_York.")] = "",
+    columns: Annotated[
+        str, typer.Option(metavar="FIELD=COLUMN,...", help="What columns are, such as ts=time,price=px.")
+    ] = "",
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """Make trades, quotes and bars of files, or frames that others recorded, a part of a tape.
+
+    Examples: livetape import trades.csv --store ./tape --as kraken:BTC-USD
+
+    livetape import ticks.parquet --store ./tape --as oanda:EUR-USD/quote --tz UTC
+    """
+    from ..config import load
+    from .moving import Wish, bring_in
+
+    bring_in(files, store, Wish(as_, form, tz, columns), load(config, settings or []))
+
+
+@app.command()
+def export(
+    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade; else --all.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All channels.")] = False,
+    store: Annotated[Path, typer.Option(help="The directory of the tape.")] = Path("tape"),
+    form: Annotated[
+        str, typer.Option("--format", help="csv, jsonl, parquet, sqlite or orderbook-jsonl.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The file, or with --all and csv the new directory.")
+    ] = None,
+    begin: Annotated[str, typer.Option("--from", help="Received from this time on.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Received before this time.")] = "",
+    depth: Annotated[int, typer.Option(help="Levels a side of orderbook-jsonl.", min=1)] = 10,
+) -> None:
+    """Write a part of a tape, or all of it, to files for other programs, with exact numbers.
+
+    Examples: livetape export kraken:BTC-USD/trade --store ./tape --format csv -o trades.csv
+
+    livetape export --all --store ./tape --format sqlite -o tape.sqlite
+    """
+    from ..core.errors import ConfigError
+    from .moving import Part, take_out
+
+    if bool(channel) == everything:
+        raise ConfigError(
+            "name a channel, or --all", example="livetape export kraken:BTC-USD/trade -o trades.csv"
+        )
+    if out is None:
+        raise ConfigError("say where it is to be written", example="-o trades.csv")
+    take_out(store, Part(channel, form, begin, end, depth), out)
+
+
+@app.command()
+def verify(
+    store: Annotated[Path, typer.Argument(help="The directory of the tape; it may be written meanwhile.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One finding a line on stdout.")] = False,
+) -> None:
+    """Read the whole tape, and say what of it is not as it was written.
+
+    Example: livetape verify ./tape
+    """
+    from .mending import check
+
+    raise typer.Exit(check(store, as_json=as_json))
+
+
+@app.command()
+def rebuild(
+    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    from_raw: Annotated[
+        bool, typer.Option("--from-raw", help="Make damaged typed rows again from the raw frames.")
+    ] = False,
+    catalog: Annotated[
+        bool,
+        typer.Option("--catalog", help="Make the catalogue again from the files, which stay as they are."),
+    ] = False,
+    table: Annotated[
+        list[str] | None, typer.Option(help="Compare this table with the raw frames, too; may be repeated.")
+    ] = None,
+    date: Annotated[
+        list[str] | None, typer.Option(help="Likewise this UTC day of receiving, such as 2026-11-21.")
+    ] = None,
+) -> None:
+    """Make again what of a tape is damaged.
+
+    Examples: livetape rebuild ./tape --from-raw
+
+    livetape rebuild ./tape --catalog
+    """
+    from ..core.errors import ConfigError
+    from .mending import catalogue_again, make_again
+
+    if catalog == from_raw:
+        raise ConfigError("say what is to be made again: --from-raw or --catalog")
+    if catalog:
+        catalogue_again(store)
+    else:
+        make_again(store, table or [], date or [])
+
+
+@app.command()
+def backup(
+    store: Annotated[Path, typer.Argument(help="The directory of the tape; it may be written meanwhile.")],
+    target: Annotated[Path, typer.Argument(help="A new directory, or the last backup.")],
+    link: Annotated[
+        bool, typer.Option("--link", help="Share sealed files instead of copying them, on one disk.")
+    ] = False,
+) -> None:
+    """Copy a tape, also while it is recorded, and read the copy.
+
+    Example: livetape backup ./tape ./backup
+    """
+    from .upkeep import copy
+
+    copy(store, target, link=link)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The directory of the backup.")],
+    store: Annotated[Path, typer.Argument(help="A new directory.")],
+) -> None:
+    """Make a tape of a backup.
+
+    Example: livetape restore ./backup ./tape2
+    """
+    from .upkeep import restore
+
+    restore(source, store)
+
+
+@app.command()
+def history(
+    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade.")],
+    store: Tape = Path("tape"),
+    begin: Begin = "",
+    end: End = "",
+    last: Annotated[int | None, typer.Option(help="Only the last N.", min=1)] = None,
+    form: Form = "table",
+    out: Out = None,
+) -> None:
+    """What a tape has of a channel.
+
+    Examples: livetape history kraken:BTC-USD/trade --last 10
+
+    livetape history kraken:BTC-USD/trade --from 2026-11-21 --format csv -o trades.csv
+    """
+    from .history import Output, put, tape
+
+    put(tape(store).history(channel, begin or None, end or None, last=last), Output(form, out))
+
+
+@app.command()
+def bars(
+    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD, or kraken:BTC-USD/quote.")],
+    interval: Annotated[str, typer.Option(help="Such as 5s, 1m, 4h, 1d; else the channel's, or 1m.")] = "",
+    store: Tape = Path("tape"),
+    begin: Begin = "",
+    end: End = "",
+    last: Annotated[int | None, typer.Option(help="Only the last N.", min=1)] = None,
+    of: Annotated[str, typer.Option(help="trade, mid, bid or ask; else what there is.")] = "",
+    zone: Annotated[str, typer.Option(help="Days are of this time zone; else the market's own.")] = "",
+    day: Annotated[str, typer.Option(help="When a day begins there, such as 17:00.")] = "",
+    form: Form = "table",
+    out: Out = None,
+) -> None:
+    """Bars: those that were recorded, else made from trades, else from quotes.
+
+    Examples: livetape bars kraken:BTC-USD --interval 5s --last 20
+
+    livetape bars kraken:BTC-USD/quote --interval 1m --of bid --format json
+    """
+    from .history import Output, put, tape
+
+    made = tape(store).bars(
+        channel, interval, begin or None, end or None, last=last, of=of, zone=zone, day=day
+    )
+    put(made, Output(form, out))
+
+
+@app.command()
+def book(
+    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/book.")],
+    store: Tape = Path("tape"),
+    at: Annotated[str, typer.Option(help="Received until this time; else all.")] = "",
+    depth: Annotated[int, typer.Option(help="Levels a side.", min=1)] = 10,
+    form: Form = "table",
+    out: Out = None,
+) -> None:
+    """An order book as it stood at a time.
+
+    Example: livetape book kraken:BTC-USD/book --at 2026-11-21T09:30:00Z --depth 5
+    """
+    from .history import Output, put_book, tape
+
+    put_book(tape(store), channel, at, depth, Output(form, out))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT statement, of DuckDB's kind.")],
+    store: Tape = Path("tape"),
+    form: Form = "table",
+    out: Out = None,
+) -> None:
+    """Ask a tape in SQL: its tables, and the view book_levels. Each has a date, the UTC day, to name.
+
+    Example: livetape sql "SELECT symbol, count(*), sum(size) FROM trades GROUP BY symbol" --store ./tape
+    """
+    from .history import Output, put, tape
+
+    put(tape(store).sql(query), Output(form, out))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from ..app import App
-from ..config import Config, GatewayConfig, VenueConfig
+from ..config import Config, GatewayConfig, StoreConfig, VenueConfig
 from ..core.errors import LivetapeError
 from ..core.events import Bar, BookUpdate, Gap, MarketEvent, Quote, Trade
 from ..gateway.server import Gateway
@@ -25,7 +25,7 @@ _DATA = (Trade, Quote, BookUpdate, Bar)
 
 
 async def demonstrate(
-    directory: Path | None, port: int, seed: int, stop: asyncio.Event, *, browser: bool
+    directory: Path | None, kept: StoreConfig, port: int, seed: int, stop: asyncio.Event, *, browser: bool
 ) -> int:
     """Run until ``stop``, then print what happened and check it against the tape."""
     os.environ["NO_PROXY"] = "*"  # everything is on this machine
@@ -35,7 +35,7 @@ async def demonstrate(
             await stack.enter_async_context(make_vendor(v, seed).serving()) for v in ("kraken", "gemini")
         ]
         venues = {each.venue: VenueConfig(ws_url=each.ws_url, options={"depth": 25}) for each in vendors}
-        app = App(Config(list(SOURCES), venues, GatewayConfig(port=port)))
+        app = App(Config(list(SOURCES), venues, GatewayConfig(port=port), kept))
         tally = Tally()
         app.bus.subscribe(None, tally.put)
         before = _recorded(store)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, json
 
 from .. import clock
-from ..adapters import channels_of, find, venues
+from ..adapters import find, venues
 from ..app import App
 from ..config import Config
 from ..core.credentials import Credentials
@@ -75,7 +75,7 @@ def _to_try(config: Config, named: Sequence[str]) -> dict[str, list[Channel]]:
     Without names those are examined that the user has configured, or has a key of; else all without a key.
     """
     configured = config.behind(config.channels_of(config.sources))
-    sources = channels_of([name for name in named if ":" in name])
+    sources = config.behind(config.channels_of([name for name in named if ":" in name]))
     wanted = [name.partition(":")[0].lower() for name in named]
     wanted = wanted or [*(channel.venue for channel in configured), *config.venues, *_with_key(config)]
     wanted = wanted or [venue for venue in venues() if not find(venue).key_names]

@@ -133,7 +133,7 @@ async def _tell_quiet(app: App, channels: list[Channel]) -> None:
     await asyncio.sleep(QUIET_S)
     lines = [line for line in app.hub.lines if line.connected]
     states = {name: state for line in lines for name, state in line.session.channels.items()}
-    for channel in channels:
+    for channel in app.config.behind(channels):
         state = states.get(str(channel))
         if state is not None and not state.delivered and state.denied is None:
             why = await why_quiet(app, channel)

@@ -56,8 +56,7 @@ async def serve(options: Options, stop: asyncio.Event) -> int:
             except OSError as error:
                 problem = f"cannot listen on port {port}: {error.strerror}"
                 raise ConfigError(problem, where=venue, example="--port 0") from error
-            sys.stdout.write(f"export LIVETAPE_{venue.upper()}_WS_URL={server.ws_url}\n")
-            sys.stdout.writelines(f"export {name}={value}\n" for name, value in _keys(venue, options.keys))
+            sys.stdout.writelines(exports(venue, server.ws_url, options.keys))
         sys.stdout.flush()
         sys.stderr.write("simulated vendors are up; Ctrl-C ends them\n")
         await stop.wait()
@@ -118,6 +117,13 @@ def _servers(options: Options) -> dict[str, Vendor | Echo]:
         )
         for venue in options.venues
     }
+
+
+def exports(venue: str, ws_url: str, keys: Sequence[str] = ()) -> Iterator[str]:
+    """The lines for a shell that point ``venue`` to a server of ours."""
+    yield f"export LIVETAPE_{venue.upper()}_WS_URL={ws_url}\n"
+    for name, value in _keys(venue, keys):
+        yield f"export {name}={value}\n"
 
 
 def _keys(venue: str, keys: Sequence[str]) -> Iterator[tuple[str, str]]:

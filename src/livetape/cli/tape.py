@@ -6,27 +6,8 @@ from pathlib import Path
 from msgspec import json
 from msgspec.structs import asdict
 
-from ..calendars import phase_of
-from ..core.events import MarketEvent
 from ..core.times import SECOND, iso
-from ..core.wire import event_json
-from ..feeds.replay import Replay
 from ..store.reader import open_store
-
-
-def print_replay(store: Path, *, as_json: bool, depth: int | None) -> None:
-    """The events of a tape, made again from its raw frames; without ``as_json`` their counts."""
-    counts: dict[str, int] = {}
-
-    def put(event: MarketEvent) -> None:
-        counts[event.channel] = counts.get(event.channel, 0) + 1
-        if as_json:
-            sys.stdout.buffer.write(event_json(event, depth) + b"\n")
-
-    Replay(open_store(store).raw(), put, phase_of).run()
-    if not as_json:
-        for channel, n in sorted(counts.items()):
-            sys.stdout.write(f"{n:>10}  {channel}\n")
 
 
 def print_gaps(store: Path, *, as_json: bool) -> None:

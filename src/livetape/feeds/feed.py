@@ -52,7 +52,8 @@ class Feed:
         self._make: Callable[[Credentials], Adapter] = lambda key: find(venue, api)(options, key)
         self._endpoints = [endpoint] if second is None else [endpoint, second]
         self._rest, self._retry = rest, retry
-        self._recipe = Recipe(venue, api, dict(options or {}), lines=len(self._endpoints))
+        lines = len(self._endpoints)
+        self._recipe = Recipe(venue, api, dict(options or {}), lines=lines, feed=clock.now_ns())
         self._publish, self._tap, self._phase = publish, tap, phase
         self.redundant = Redundant(publish) if second is not None else None
         self._keys = list(keys)

@@ -3,30 +3,38 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from io import FileIO
 from math import ceil, inf
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import WSMessage, WSMsgType, web
 from msgspec import Struct, json
 from msgspec.structs import replace
 
 from .. import clock, dialects
-from ..core.dialect import Answer, Call, Dialect, Hangup, House, Pushed
+from ..core.dialect import Action, Answer, Call, Dialect, Hangup, House, Pushed, Source
 from ..core.times import SECOND
 from ..gateway.socket import BINARY, TEXT, Socket, framed
 from .faults import WITHHELD, Busy, Drop, Faults, Moment, Mute, Refuse, Reset, Told
-from .market import Market
 
 TICK_S = 0.002
 BUSY_S = 1.0  #: how long a market may hold up everything else
+FAREWELL_S = 2.0  #: how long clients have to say goodbye
 OUTBOX = 4 << 20  #: bytes that may wait for a client before it is cut off
 PING, PONG = 9, 10
 MAINTENANCE = Hangup(1001, "maintenance")
 _encode = json.Encoder().encode
+
+
+class Market(Source, Protocol):
+    """A source that goes on: the simulated market, or a tape."""
+
+    def advance(self, now_ns: int) -> Iterator[Action]:
+        """Every action due up to ``now_ns``; until the next one is asked for, books are those after it."""
 
 
 class Client:
@@ -96,7 +104,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
 
 
 class Vendor:
-    """Serves ``market`` as ``venue`` does, with its ``faults``.
+    """Serves ``market`` as ``venue`` does, with its ``faults``. Its clock shows ``now_ns``, else ours.
 
     The ledger, an ``Entry`` in a line of JSON for each event, goes to the file ``ledger``. History is none.
     """
@@ -108,11 +116,13 @@ class Vendor:
         ledger: Path | None = None,
         house: House | None = None,
         faults: Faults | None = None,
+        now_ns: Callable[[], int] | None = None,
     ) -> None:
         self.venue, self.market = venue, market
         self.house, self.faults = house or House(), faults or Faults()
         self.clients: list[Client] = []
         self.port = 0
+        self._clock = now_ns
         self._dialects = dialects.of(venue)
         self._ledger_path = ledger
         self._ledger: FileIO | None = None
@@ -126,6 +136,17 @@ class Vendor:
     def ws_url(self) -> str:
         """What ``LIVETAPE_<VENUE>_WS_URL`` should be."""
         return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def behind(self) -> bool:
+        """Whether a client is about to be cut off because it does not read."""
+        return any(client.socket.room < OUTBOX // 2 for client in self.clients)
+
+    async def dismiss(self, reason: str) -> None:
+        """Say goodbye to all clients."""
+        goodbyes = [asyncio.create_task(client.close(1000, reason)) for client in self.clients]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=FAREWELL_S)
 
     @asynccontextmanager
     async def serving(self, port: int = 0) -> AsyncIterator["Vendor"]:
@@ -157,7 +178,7 @@ class Vendor:
 
     def _now_ns(self) -> int:
         """By the vendor's clock."""
-        return clock.now_ns() + round(self.faults.skew_s * SECOND)
+        return (self._clock or clock.now_ns)() + round(self.faults.skew_s * SECOND)
 
     def _now_s(self) -> float:
         """Since the first call."""

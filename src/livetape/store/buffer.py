@@ -62,10 +62,11 @@ class Buffer:
             if filling_bytes >= BATCH_BYTES:
                 self._seal()
 
-    def seal(self) -> None:
-        """Make a batch of what has gathered."""
+    def seal(self) -> int:
+        """Make a batch of what has gathered. Returns the last number in any batch."""
         with self._lock:
             self._seal()
+            return self.last_n
 
     def oldest(self) -> Batch | None:
         """The batch to be written next."""

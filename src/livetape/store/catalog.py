@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from ..core.errors import StoreError
 from .schema import COLUMNS
@@ -110,6 +110,9 @@ class View(Struct, frozen=True):
     sealed: tuple[Sealed, ...] = ()
 
 
+Part = tuple[Segment, int, Sequence[SealedFile]]  #: a segment, how many records it held, what they became
+
+
 class Catalog:
     """The catalogue below ``directory``. Raises StoreError when it cannot be read or written."""
 
@@ -168,24 +171,36 @@ class Catalog:
 
         ``sessions`` are those that began in it, with their venues.
         """
-        last_recv = max((file.last_recv for file in files), default=None)
         with self._writing() as db:
-            _insert(db, files)
-            db.executemany("INSERT OR REPLACE INTO sessions VALUES (?, ?)", sessions.items())
-            db.execute(
-                "UPDATE segments SET rows = ?, last_recv = ? WHERE name = ?", (rows, last_recv, segment.name)
-            )
+            _seal(db, segment, rows, files)
+            _know(db, sessions)
             _discard(db, [segment.path.relative_to(self.directory).as_posix()])
 
+    def adopt(
+        self, parts: Iterable[Part], sessions: Mapping[int, str], removed: Iterable[Removed] = ()
+    ) -> None:
+        """Show the files of segments that were not visible themselves; the rest is as with ``seal``.
+
+        ``removed`` is what is not among the files.
+        """
+        with self._writing() as db:
+            for segment, rows, files in parts:
+                _add(db, segment)
+                _seal(db, segment, rows, files)
+            _know(db, sessions)
+            _remove(db, removed)
+
     def replace(self, old: Sequence[SealedFile], new: Sequence[SealedFile], *, why: str = "") -> None:
-        """Show ``new`` instead of ``old``, of the same rows; with ``why``, take ``old`` off the tape."""
+        """Show ``new`` instead of ``old``, of the same folder; with ``why``, fewer rows, or none."""
         with self._writing() as db:
             db.executemany("DELETE FROM files WHERE path = ?", [(file.path,) for file in old])
             _insert(db, new)
             _discard(db, [file.path for file in old])
             if why:
-                removed = [(f.table, f.date, f.venue, f.rows, f.first_recv, f.last_recv, why) for f in old]
-                db.executemany("INSERT INTO removed VALUES (?, ?, ?, ?, ?, ?, ?)", removed)
+                removed = [
+                    Removed(f.table, f.date, f.venue, f.rows, f.first_recv, f.last_recv, why) for f in old
+                ]
+                _remove(db, _less(removed, sum(file.rows for file in new)))
 
     def sessions(self) -> dict[int, str]:
         """The venues of the sessions whose beginning was sealed."""
@@ -275,9 +290,32 @@ def _add(db: apsw.Connection, segment: Segment) -> None:
     db.execute("INSERT INTO segments (name, first_n, recording, opened_ns) VALUES (?, ?, ?, ?)", row)
 
 
+def _seal(db: apsw.Connection, segment: Segment, rows: int, files: Sequence[SealedFile]) -> None:
+    last_recv = max((file.last_recv for file in files), default=None)
+    db.execute("UPDATE segments SET rows = ?, last_recv = ? WHERE name = ?", (rows, last_recv, segment.name))
+    _insert(db, files)
+
+
+def _know(db: apsw.Connection, sessions: Mapping[int, str]) -> None:
+    db.executemany("INSERT OR REPLACE INTO sessions VALUES (?, ?)", sessions.items())
+
+
 def _insert(db: apsw.Connection, files: Iterable[SealedFile]) -> None:
     marks = ", ".join("?" * len(SealedFile.__struct_fields__))
     db.executemany(f"INSERT INTO files VALUES ({marks})", map(astuple, files))
+
+
+def _remove(db: apsw.Connection, removed: Iterable[Removed]) -> None:
+    db.executemany("INSERT INTO removed VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, removed))
+
+
+def _less(removed: Iterable[Removed], left: int) -> Iterator[Removed]:
+    """What was removed, where of the rows so many are left."""
+    for each in removed:
+        kept = min(left, each.rows)
+        left -= kept
+        if each.rows > kept:
+            yield replace(each, rows=each.rows - kept)
 
 
 def _discard(db: apsw.Connection, paths: Iterable[str]) -> None:

@@ -1,8 +1,9 @@
 """The hot half of the store: SQLite files, one after the other (floor 3).
 
 Rule 1: ``record`` and ``tap`` never wait for the disk and never raise; see buffer.py.
-Rule 2: one thread commits what has gathered about every 20 ms. Another one syncs five times a second, so that
-        a disk which is slow to sync delays no commit. It also opens the next segment and closes the last one.
+Rule 2: one thread commits what has gathered about every 20 ms. Another one syncs six times a second, so that
+        a disk which is slow to sync delays no commit. It also opens the next segment and closes the last one;
+        the first one syncs only when it begins a segment, which all before it has to precede on the disk.
 Rule 3: ``watermark`` is published last: what it calls committed survives the death of the process, what it
         calls synced a power cut.
 """
@@ -26,12 +27,13 @@ from ..core.raw import RawRecord
 from ..core.times import SECOND
 from .buffer import LEVEL_BYTES, RECORD_BYTES, Batch, Buffer
 from .catalog import Catalog, count
+from .files import make_folder, unlink
 from .writing import BUSY_MS, Writing, open_file
 
 COMMIT_S = 0.02
-SYNC_S = 0.2
+SYNC_S = 0.15
 RETRY_S = 0.5
-SEGMENT_NS = 3_600 * SECOND  #: a new segment begins with each hour,
+SEGMENT_S = 3_600.0  #: a new segment begins with each hour,
 SEGMENT_ROWS = 2_000_000  #: after so many records,
 SEGMENT_BYTES = 512 << 20  #: or after so many of their bytes in memory
 _REQUEST = Path("journal") / "renew"
@@ -61,17 +63,20 @@ class Journal:
         directory: str | Path,
         *,
         buffer_bytes: int = 64 << 20,
+        segment_s: float = SEGMENT_S,
         on_closed: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = Path(directory)
+        self._segment_ns = int(segment_s * SECOND)
         self.lags_ns: deque[int] = deque(maxlen=100_000)
         self._on_closed = on_closed
         self._sync_failed = self._renew_failed = False
         self._reported = 0
         self._stopping = threading.Event()
         with ExitStack() as opened:
-            opened.enter_context(closing(_lock_directory(self.directory)))
+            opened.enter_context(closing(lock_directory(self.directory)))
             self._catalog = Catalog.writable(self.directory)
+            _sweep(self._catalog)
             self._first_n = self._catalog.next_n()
             self._segment = Writing(self.directory)
             opened.callback(lambda: self._segment.close())
@@ -150,9 +155,9 @@ class Journal:
     def _flush(self) -> bool:
         """Commit what has gathered; False when the disk refuses."""
         buffer = self._buffer
-        buffer.seal()
+        last_n = buffer.seal()
         try:
-            while batch := buffer.oldest():
+            while (batch := buffer.oldest()) and batch.first <= last_n:
                 self._commit(batch)
             self._segment.finish_moving()
         except (apsw.Error, MemoryError) as error:
@@ -184,7 +189,8 @@ class Journal:
         self._publish(batch.first + len(batch.records) - 1, batch.records[-1].recv_ns)
 
     def _begin(self, segment: Writing) -> None:
-        """Go on in ``segment``: it is visible before it has a record."""
+        """Go on in ``segment``: visible before it has a record, but after all earlier ones are synced."""
+        self._sync_all(self._segment)
         try:
             self._catalog.add_segment(segment.segment(self.watermark.committed + 1, self._recording))
         except StoreError as error:
@@ -203,7 +209,9 @@ class Journal:
     # The thread that syncs
 
     def _sync_on(self) -> None:
-        while not self._stopping.wait(SYNC_S):
+        due_s = monotonic()
+        while not self._stopping.wait(max(0.001, due_s - monotonic())):
+            due_s = max(due_s + SYNC_S, monotonic())
             self._sync()
             self._segment.begin_moving()
             if self._next is None and self._is_full():
@@ -213,26 +221,30 @@ class Journal:
         """Sync what is committed, and close the segments that have ended: nothing of them is awaited."""
         committed = self.watermark.committed
         ended = [*self._ended]
-        if committed != self._synced and not self._sync_failed:
-            try:
-                for segment in (*ended, self._segment):
-                    segment.sync()
-            except OSError as error:  # what it did not write, no later call would
-                self._sync_failed = True
-                _log.error("%s is no longer synced: %s", self.path, error)
-            else:
-                self._synced = committed
+        if committed != self._synced and self._sync_all(*ended, self._segment):
+            self._synced = committed
         for segment in ended:
             self._ended.popleft()
             segment.close()
         if ended:
             self._on_closed()
 
+    def _sync_all(self, *segments: Writing) -> bool:
+        """Sync; False when that fails, or has failed: what it did not write, no later call would."""
+        if not self._sync_failed:
+            try:
+                for segment in segments:
+                    segment.sync()
+            except OSError as error:
+                self._sync_failed = True
+                _log.error("%s is no longer synced: %s", self.path, error)
+        return not self._sync_failed
+
     def _is_full(self) -> bool:
         """Whether the segment has to end; an empty one never has to."""
         segment = self._segment
         return segment.rows > 0 and (
-            clock.now_ns() // SEGMENT_NS != segment.opened_ns // SEGMENT_NS
+            clock.now_ns() // self._segment_ns != segment.opened_ns // self._segment_ns
             or segment.rows >= SEGMENT_ROWS
             or segment.bytes >= SEGMENT_BYTES
             or (self.directory / _REQUEST).exists()
@@ -288,10 +300,23 @@ def renew(directory: Path, *, wait_s: float = 5.0) -> None:
     (directory / _REQUEST).unlink(missing_ok=True)
 
 
-def _lock_directory(directory: Path) -> apsw.Connection:
-    """One recorder a directory: an exclusive transaction that ends with the process, however it ends."""
+def _sweep(catalog: Catalog) -> None:
+    """Unlink what killed recorders left of segments that never became visible: they have no records."""
+    view = catalog.view()
+    known = {*(hot.name for hot in view.segments), *(sealed.name for sealed in view.sealed)}
+    folder = catalog.directory / "journal"
+    for path in [*folder.glob("*.new"), *folder.glob("*.sqlite")]:
+        if path.suffix == ".new" or (path.stem not in known and not count(path)):
+            unlink(path)
+
+
+def lock_directory(directory: Path) -> apsw.Connection:
+    """One recorder a directory: an exclusive transaction that ends with the process, however it ends.
+
+    Raises StoreError when there is one, or when the directory cannot be written.
+    """
     try:
-        (directory / "journal").mkdir(parents=True, exist_ok=True)
+        make_folder(directory / "journal")
         lock = apsw.Connection(str(directory / "lock.sqlite"))
         lock.set_busy_timeout(BUSY_MS)  # who asks whether there is a recorder holds it for a moment
         lock.execute("BEGIN EXCLUSIVE")

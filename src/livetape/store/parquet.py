@@ -27,7 +27,7 @@ from .columns import DIVERSE, TIME, complete, schema
 from .schema import VERSION
 
 GROUP_ROWS = 65_536  #: at most, in a row group
-_LONG_RUN, _NEWEST = GROUP_ROWS // 2, 4_096
+_LONG_RUN, _NEWEST = 8_192, 4_096
 _PARQUET, _MAGIC = b"PAR1", b"livetape"
 _TAIL = Layout("<I4s")  # the footer's length, _PARQUET
 _SEAL = Layout("<QII8s")  # how many checksums, the CRC-32 of these and of all behind the seal, _MAGIC

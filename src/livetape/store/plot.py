@@ -104,7 +104,7 @@ def _path(channel: Channel, out: str | Path | None) -> Path:
 
 
 def _series(store: "Store", channel: Channel, chart: Chart) -> tuple[Series, Extent]:
-    whole = Series(store.segments, channel).extent()
+    whole = Series(store.directory, channel).extent()
     if whole is None:
         known = sorted(
             name for name in store.counts() if Channel.parse(name).kind.partition(".")[0] in STYLES
@@ -116,7 +116,7 @@ def _series(store: "Store", channel: Channel, chart: Chart) -> tuple[Series, Ext
     start_ns = chart.start_ns
     if chart.last_ns is not None:
         start_ns = (chart.end_ns or whole.last_ns) - chart.last_ns
-    series = Series(store.segments, channel, start_ns, chart.end_ns)
+    series = Series(store.directory, channel, start_ns, chart.end_ns)
     extent = series.extent()
     if extent is None:
         problem = f"nothing in that time, but from {iso(whole.first_ns)} to {iso(whole.last_ns)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from os import W_OK, access
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ _BUSY_MS = 5_000  #: a recorder that begins or ends holds a lock for a moment
 
 @contextmanager
 def reading(segment: Path) -> Iterator[apsw.Connection]:
-    """A connection to ``segment`` that only reads. Raises StoreError for what goes wrong meanwhile."""
+    """A connection to ``segment`` that only reads. Raises StoreError for what goes wrong meanwhile.
+
+    What a crash has interrupted is taken back, where that may be.
+    """
+    interrupted = Path(f"{segment}-journal").exists() and access(segment.parent, W_OK)
+    flags = apsw.SQLITE_OPEN_READWRITE if interrupted else apsw.SQLITE_OPEN_READONLY
     try:
-        with closing(apsw.Connection(str(segment), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        with closing(apsw.Connection(str(segment), flags=flags)) as db:
             db.set_busy_timeout(_BUSY_MS)
             yield db
     except apsw.Error as error:
@@ -36,6 +42,11 @@ def rows(
 def tables(db: apsw.Connection) -> set[str]:
     """Those of a segment; one of an older version has fewer."""
     return {str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def column_names(db: apsw.Connection, table: str) -> set[str]:
+    """Those of a table of a segment; none where an older version wrote no such table."""
+    return {str(name) for (name,) in db.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))}
 
 
 def last_recv(segment: Path) -> int | None:

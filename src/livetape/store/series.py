@@ -7,20 +7,21 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from msgspec import json
+import pyarrow as pa
 
 from ..core.bars import EXACT, Candle, candles
 from ..core.book import Book
 from ..core.errors import ConfigError
 from ..core.instruments import Channel
 from ..core.times import SECOND
-from .segment import reading
+from .scan import Wanted, ints, market_times, visible
+from .told import amendments, exact_texts, named, snapshot_until, told_bars, updates
 
-_TABLES = {"trade": "trades", "quote": "quotes", "book": "books", "bar": "bars"}
+_TABLES = {"trade": "trades", "quote": "quotes", "book": "books"}
+_BAR = ("open", "high", "low", "close", "volume")
 MOST_CANDLES = 150  #: and, as each step is at most 2.5 times the one before, 60 at least
-_PAGE = 5_000  #: rows read at once; while a read lasts, the recorder cannot reuse its log
 _UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND}
 _STEPS = (
     *(
@@ -42,7 +43,6 @@ _STEPS = (
     ),
     *("1h", "2h", "4h", "6h", "12h", "1d", "2d", "4d", "7d", "14d", "28d"),
 )
-_levels = json.Decoder(list[tuple[str, str]]).decode
 
 
 class Extent(NamedTuple):
@@ -57,29 +57,16 @@ class Series:
     """The rows of ``channel`` from ``start_ns`` until before ``end_ns``, as exact series."""
 
     def __init__(
-        self, segments: list[Path], channel: Channel, start_ns: int | None = None, end_ns: int | None = None
+        self, directory: Path, channel: Channel, start_ns: int | None = None, end_ns: int | None = None
     ) -> None:
-        self.kind, _, interval = channel.kind.partition(".")
+        self.kind = channel.kind.partition(".")[0]
         self.channel, self.start_ns, self.end_ns = channel, start_ns, end_ns
-        self._segments, self._table = segments, _TABLES[self.kind]
-        self._time = "start" if self.kind == "bar" else "coalesce(ts, recv)"
-        self._whose, self._arguments = "venue = ? AND symbol = ?", [channel.venue, channel.symbol]
-        if interval:
-            self._whose += " AND interval = ?"
-            self._arguments.append(interval)
+        self._directory = directory
 
     def extent(self) -> Extent | None:
         """Where the rows lie; None when there are none."""
-        time = self._time
-        query = f"SELECT min({time}), max({time}), count(*) FROM {self._table} WHERE {self._within()}"
-        found: list[tuple[Any, ...]] = []
-        for segment in self._segments:
-            with reading(segment) as db:
-                found += [row for row in db.execute(query, self._arguments) if row[2]]
-        if not found:
-            return None
-        first, last, rows = zip(*found, strict=True)
-        return Extent(min(first), max(last), sum(rows))
+        times = self._times(self._bars() if self.kind == "bar" else self._rows(_TABLES[self.kind]))
+        return Extent(min(times), max(times), len(times)) if times else None
 
     def values(self, what: str) -> Iterator[tuple[int, Decimal]]:
         """Time and ``price`` of trades, ``close`` of bars, ``mid`` or ``spread`` of quotes and books.
@@ -89,7 +76,7 @@ class Series:
         match what:
             case "price":
                 prints = self._prints()
-                return ((ns, Decimal(price)) for ns, price, _, excluded in prints if '"last"' not in excluded)
+                return ((ns, Decimal(price)) for ns, price, _, excluded in prints if "last" not in excluded)
             case "close":
                 return ((bar.start_ns, bar.close) for bar in self.bars())
             case "spread":
@@ -106,89 +93,58 @@ class Series:
 
     def bars(self) -> list[Candle]:
         """The venue's bars, each as it was told last."""
-        names = ("open_text", "high_text", "low_text", "close_text", "volume_text")
-        bars = {ns: Candle(ns, *map(Decimal, texts)) for _, ns, *texts in self._rows(self._table, *names)}
-        return [bars[ns] for ns in sorted(bars)]
+        rows = self._bars()
+        numbers = (map(Decimal, filter(None, exact_texts(rows, name))) for name in _BAR)
+        return list(map(Candle, self._times(rows), *numbers))
 
     def best(self) -> Iterator[tuple[int, Decimal, Decimal]]:
         """Time, best bid and best ask, whenever both sides have one: of quotes, or of the book."""
-        if self._table == "quotes":
-            for _, ns, bid, ask in self._rows("quotes", "bid_text", "ask_text"):
+        if self.kind == "quote":
+            rows = self._rows("quotes", *named("bid"), *named("ask"))
+            for ns, bid, ask in zip(
+                self._times(rows), exact_texts(rows, "bid"), exact_texts(rows, "ask"), strict=True
+            ):
                 if bid is not None and ask is not None:
                     yield ns, Decimal(bid), Decimal(ask)
             return
         for ns, book in self.books():
-            bids, asks = book.bids.best(), book.asks.best()
-            if bids and asks and (self.start_ns is None or ns >= self.start_ns):
-                yield ns, Decimal(bids[0]), Decimal(asks[0])
+            best_bid, best_ask = book.bids.best(), book.asks.best()
+            if best_bid and best_ask and (self.start_ns is None or ns >= self.start_ns):
+                yield ns, Decimal(best_bid[0]), Decimal(best_ask[0])
 
     def books(self) -> Iterator[tuple[int, Book]]:
-        """Time and book after each update, from the last snapshot before ``start_ns`` on."""
-        book, kept = Book(), None
-        for _, ns, snapshot, proved, bid_text, ask_text in self._updates():
-            bids, asks = _levels(bid_text), _levels(ask_text)
-            if snapshot:
-                # A venue that proves the best levels only keeps as many as its snapshot has, and sends no
-                # delete for a level that is pushed out of them.
-                book, kept = Book(), None if proved is None else max(len(bids), len(asks))
-            book.apply(bids, asks, depth=kept)
-            yield ns, book
+        """Time and book after each update until ``end_ns``, from the last snapshot before ``start_ns`` on."""
+        with visible(self._directory) as tape:
+            since = None if self.start_ns is None else snapshot_until(tape, self.channel, self.start_ns)
+            for update in updates(tape, self.channel, since, self.end_ns):
+                yield update.recv_ns if update.venue_ns is None else update.venue_ns, update.book
 
-    def _updates(self) -> Iterator[tuple[Any, ...]]:
-        names = ("snapshot", "depth", "bids", "asks")
-        for segment in self._segments:
-            begin, start_ns = 0, self.start_ns
-            if start_ns is not None:
-                query = f"SELECT max(n) FROM books WHERE {self._whose} AND snapshot AND {self._time} <= ?"
-                with reading(segment) as db:
-                    [[snapshot]] = db.execute(query, (*self._arguments, start_ns))
-                begin = (snapshot or 1) - 1
-            yield from self._pages(segment, "books", names, self._within(from_start=False), begin)
+    def _bars(self) -> pa.Table:
+        with visible(self._directory) as tape:
+            return told_bars(tape, self.channel, self.start_ns, self.end_ns)
 
-    def _prints(self) -> Iterator[tuple[int, str, str, str]]:
-        origin: dict[str, str] = {}  # of a trade that is amended again
-        amended: dict[str, tuple[str | None, str]] = {}
-        changes = self._rows("amendments", "trade_id", "id", "price_text", "size_text")
-        for _, _, old, new, price, size in changes:
-            origin[new] = origin.get(old, old)
-            amended[origin[new]] = price, size
-        names = ("id", "price_text", "size_text", "excluded")
-        for _, ns, name, price, size, excluded in self._rows("trades", *names):
-            price, size = amended.get(name, (price, size))
-            if price is not None:  # not cancelled
-                yield ns, price, size, excluded or ""
+    def _prints(self) -> Iterator[tuple[int, str, str, list[str]]]:
+        with visible(self._directory) as tape:
+            changes = amendments(tape, self.channel)
+        rows = self._rows("trades", *named("price"), *named("size"), "id", "excluded")
+        texts = (exact_texts(rows, "price"), exact_texts(rows, "size"))
+        for ns, name, excluded, *price_and_size in zip(
+            self._times(rows), rows["id"].to_pylist(), rows["excluded"].to_pylist(), *texts, strict=True
+        ):
+            change = changes.get(name, price_and_size)
+            if change is not None:  # not cancelled
+                yield ns, *change, excluded
 
-    def _rows(self, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-        """Number, time and ``columns``, in the order of recording."""
-        where = self._whose if table == "amendments" else self._within()
-        for segment in self._segments:
-            yield from self._pages(segment, table, columns, where)
+    def _rows(self, table: str, *names: str) -> pa.Table:
+        """The columns ``names``, and those of time, in the order of the tape."""
+        wanted = Wanted(table, self.channel, self.start_ns, self.end_ns, names=("recv", "ts", *names))
+        with visible(self._directory) as tape:
+            return tape.ordered(wanted)
 
-    def _pages(
-        self, segment: Path, table: str, columns: Iterable[str], where: str, after: int = 0
-    ) -> Iterator[tuple[Any, ...]]:
-        with reading(segment) as db:
-            known = {name for (name,) in db.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))}
-        if not known:  # an older segment
-            return
-        names = ", ".join(f'"{name}"' if name in known else "NULL" for name in columns)
-        wanted = f"SELECT n, {self._time}, {names} FROM {table}"
-        query = f"{wanted} WHERE n > ? AND {where} ORDER BY n LIMIT {_PAGE}"
-        while True:
-            with reading(segment) as db:
-                page = list(db.execute(query, (after, *self._arguments)))
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1][0]
-
-    def _within(self, *, from_start: bool = True) -> str:
-        where = self._whose
-        if self.start_ns is not None and from_start:
-            where += f" AND {self._time} >= {self.start_ns:d}"
-        if self.end_ns is not None:
-            where += f" AND {self._time} < {self.end_ns:d}"
-        return where
+    def _times(self, rows: pa.Table) -> list[int]:
+        times = ints(rows["start"]) if self.kind == "bar" else market_times(rows)
+        found: list[int] = times.tolist()
+        return found
 
 
 def duration_ns(text: str) -> int:

@@ -11,6 +11,7 @@ from .. import __version__, clock
 from ..core.errors import StoreError
 from .buffer import Batch
 from .catalog import Segment
+from .files import sync_folder, unlink
 from .schema import INSERT_BATCH, VERSION, batch_values, create_statements, inbox_statements
 
 CHECKPOINT_BYTES = 64 << 20  #: of records in memory; after so many SQLite's log is moved into its file
@@ -32,10 +33,17 @@ class Writing:
         self.rows = self.bytes = 0
         self._moved_bytes = 0
         self._is_moving = False
-        with ExitStack() as opened:
-            self._db = opened.enter_context(closing(_create(self.path)))
-            self._log_file = opened.enter_context(open_file(Path(f"{self.path}-wal")))
-            self._opened = opened.pop_all()
+        try:
+            with ExitStack() as opened:
+                self._db = opened.enter_context(closing(_create(self.path)))
+                self._log_file = opened.enter_context(open_file(Path(f"{self.path}-wal")))
+                _sync_names(self.path.parent)
+                self._opened = opened.pop_all()
+        except StoreError:
+            with suppress(OSError):
+                unlink(_unborn(path))
+                unlink(path)
+            raise
 
     def segment(self, first_n: int, recording: int) -> Segment:
         """What the catalogue is told."""
@@ -87,9 +95,16 @@ def open_file(path: Path) -> FileIO:
         raise StoreError(str(path), f"cannot be written: {error.strerror}") from error
 
 
+def _sync_names(folder: Path) -> None:
+    try:
+        sync_folder(folder)
+    except OSError as error:
+        raise StoreError(str(folder), f"cannot be written: {error.strerror}") from error
+
+
 def _create(path: Path) -> apsw.Connection:
     """A new segment, which has its name only once it has its tables: a reader never finds half of it."""
-    unborn = path.with_suffix(".new")
+    unborn = _unborn(path)
     try:
         with closing(apsw.Connection(str(unborn))) as db:
             [[mode]] = db.execute("PRAGMA journal_mode=WAL")
@@ -108,3 +123,7 @@ def _create(path: Path) -> apsw.Connection:
     except (apsw.Error, OSError) as error:
         raise StoreError(str(path), str(error)) from error
     return db
+
+
+def _unborn(path: Path) -> Path:
+    return path.with_suffix(".new")

@@ -1,0 +1,85 @@
+"""What was told of a channel, as it stands: amended trades, bars, updates since a snapshot (floor 3)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from ..core.books import Books
+from ..core.events import BookUpdate
+from ..core.instruments import Channel, interval_ns
+from . import columns, numbers
+from .scan import ORDER, Key, Tape, Wanted, ints
+
+_PAGE = 5_000  #: updates of a book that are made at once
+
+Amended = tuple[str, str] | None  #: the right price and size of a trade; None of one that was cancelled
+
+
+def amendments(tape: Tape, channel: Channel) -> dict[str, Amended]:
+    """What became of the trades of a channel that were amended, by their ids."""
+    names = ("trade_id", "id", *named("price"), *named("size"))
+    rows = tape.ordered(Wanted("amendments", channel, names=names))
+    firsts: dict[str, str] = {}  # the id at first of a trade that got another one
+    found: dict[str, Amended] = {}
+    for old, new, price, size in zip(
+        *(rows[name].to_pylist() for name in ("trade_id", "id")),
+        *(exact_texts(rows, name) for name in ("price", "size")),
+        strict=True,
+    ):
+        first = firsts.get(old, old)
+        if new is not None:
+            firsts[new] = first
+        found[first] = None if price is None or size is None else (price, size)
+    return found
+
+
+def told_bars(tape: Tape, channel: Channel, start_ns: int | None, end_ns: int | None) -> pa.Table:
+    """The bars that begin from ``start_ns`` until before ``end_ns``, each as it was told last, by time."""
+    since_ns = None if start_ns is None else start_ns - interval_ns(channel.kind)  # no clock is that wrong
+    rows = tape.ordered(Wanted("bars", channel, since_ns))
+    _, latest = np.unique(ints(rows["start"])[::-1], return_index=True)
+    return beginning(rows.take(pa.array(rows.num_rows - 1 - latest)), start_ns, end_ns)
+
+
+def beginning(bars: pa.Table, start_ns: int | None, end_ns: int | None) -> pa.Table:
+    """Those of ``bars`` that begin from ``start_ns`` until before ``end_ns``."""
+    starts = ints(bars["start"])
+    chosen = np.ones(len(starts), np.bool_)
+    if start_ns is not None:
+        chosen &= starts >= start_ns
+    if end_ns is not None:
+        chosen &= starts < end_ns
+    return bars if chosen.all() else bars.filter(pa.array(chosen))
+
+
+def snapshot_until(tape: Tape, channel: Channel, ns: int) -> Key | None:
+    """The place on the tape of the last snapshot of a book that was received until ``ns``."""
+    wanted = Wanted("books", channel, end_ns=ns + 1, by="recv", names=ORDER, only="snapshot")
+    rows = tape.last(wanted, 1)
+    return tuple(int(ints(rows[name])[0]) for name in ORDER) if rows.num_rows else None
+
+
+def updates(tape: Tape, channel: Channel, since: Key | None, end_ns: int | None) -> Iterator[BookUpdate]:
+    """The updates of a book with their books, from the place ``since`` on, received before ``end_ns``."""
+    start_ns = None if since is None else since[0]
+    rows = tape.ordered(Wanted("books", channel, start_ns, end_ns, by="recv"))
+    books = Books()
+    for at in range(0, rows.num_rows, _PAGE):
+        for update in columns.events("books", rows.slice(at, _PAGE)):
+            assert isinstance(update, BookUpdate)
+            if since is None or (update.recv_ns, update.session, update.seq) >= since:
+                yield books.take(update)
+
+
+def exact_texts(rows: pa.Table, name: str) -> list[str | None]:
+    """The venue's texts of a number."""
+    found: list[str | None] = []
+    for part in rows.combine_chunks().to_batches():
+        found += numbers.unpack(*(part[column] for column in named(name))).to_pylist()
+    return found
+
+
+def named(number: str) -> tuple[str, str, str]:
+    """The columns of a number."""
+    return number, f"{number}_decimals", f"{number}_text"
