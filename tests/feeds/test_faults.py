@@ -92,6 +92,20 @@ async def test_a_vendor_that_lets_nobody_in_is_not_asked_again_and_again() -> No
         assert "HTTP 451: not from there" in tape.lines[0].last_error
 
 
+async def test_a_login_refused_in_the_handshake_waits_as_one_refused_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ITICK_API_KEY", "key")
+    player, channel = ending([], "none"), "itick:AAPL/trade"
+    refusal = b'{"code":"E002","msg":"auth failed","data":null}'
+    player.refusals = [web.Response(status=503, body=refusal)]
+    async with player.running(), live([channel], "itick", player.ws_url) as tape:
+        await tape.until(lambda: "denied" in tape.states(channel))
+        await asyncio.sleep(0.8)
+        assert tape.lines[0].dials == 1
+        assert not tape.lines[0].session.effects(), "nothing is left that would end the next connection"
+
+
 async def test_a_snapshot_refused_with_429_is_fetched_after_the_wait_and_no_delta_is_lost(
     recordings: Path,
 ) -> None:

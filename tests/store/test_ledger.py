@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from livetape.core.errors import ConfigError
-from livetape.core.events import Gap, Status, Trade
+from livetape.core.events import Bar, Gap, Status, Trade
 from livetape.core.times import SECOND
+from livetape.store.plan import Rules
 from livetape.store.reader import open_store
+from livetape.store.upkeep import keep_up
 
-from .tape import written
+from .tape import SAMPLES, written
 
 TRADES, BOOK = "kraken:BTC-USD/trade", "kraken:BTC-USD/book"
 DAY = "2026-11-21"
@@ -68,3 +70,28 @@ def test_what_is_no_channel_or_no_day_is_said(tmp_path: Path, channel: str, day:
     written(tmp_path, Status(TRADES, "live", recv_ns=NOON))
     with pytest.raises(ConfigError):
         open_store(tmp_path).completeness(channel, day)
+
+
+def test_a_tape_says_the_same_when_it_is_sealed(tmp_path: Path) -> None:
+    bars = [Bar(f"kraken:BTC-USD/bar.{i}", NOON, "1", "1", "1", "1", "1", recv_ns=NOON) for i in ("1m", "5m")]
+    written(
+        tmp_path,
+        *SAMPLES,
+        *bars,
+        Status(TRADES, "live", recv_ns=NOON),
+        gap(TRADES, 10, None),
+        gap(TRADES, 10, 20, missing=3),
+        gap(BOOK, 150, 160, "snapshot"),
+    )
+    written(tmp_path, gap(TRADES, 900, None), Trade(TRADES, None, "1", "1", None, None, recv_ns=NOON + HOUR))
+    before = open_store(tmp_path)
+    said = [before.counts(), before.gaps(), before.completeness(TRADES, DAY), before.completeness(BOOK, DAY)]
+    keep_up(tmp_path, Rules())
+    after = open_store(tmp_path)
+    assert [
+        after.counts(),
+        after.gaps(),
+        after.completeness(TRADES, DAY),
+        after.completeness(BOOK, DAY),
+    ] == said
+    assert after.counts()["kraken:BTC-USD/bar.5m"] == 1

@@ -50,7 +50,7 @@ def shuffled(seed: int, n: int) -> list[Trade]:
 def layout(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[Trade]]:
-    """A store of which some segments are sealed, or else indexed, and what it has in the order of the tape."""
+    """A store of which some segments are sealed, or indexed, and what it has in the order of the tape."""
     directory, trades = tmp_path_factory.mktemp("layout"), shuffled(request.param, 900)
     for part in range(3):
         written(directory, *trades[part * 300 : part * 300 + 300])

@@ -145,6 +145,8 @@ class Line:
                 if (denied := self.session.adapter.refusal(error.body)) is not None:
                     denied = replace(denied, reason=self._credentials.mask_text(denied.reason))
                     self.session.deny(denied, self._record_denied(denied))
+                    closes = [effect for effect in self.session.effects() if isinstance(effect, Close)]
+                    self._wait_s = max([self._wait_s, *(close.wait_s for close in closes)])
                 self._fail(cause)
             except VendorError as error:
                 cause, self._wait_s = self._credentials.mask_text(error.reply), FORBIDDEN_S
