@@ -98,7 +98,7 @@ async def test_a_login_refused_in_the_handshake_waits_as_one_refused_later(
     monkeypatch.setenv("ITICK_API_KEY", "key")
     player, channel = ending([], "none"), "itick:AAPL/trade"
     refusal = b'{"code":"E002","msg":"auth failed","data":null}'
-    player.refusals = [web.Response(status=503, body=refusal)]
+    player.refusals = [web.Response(status=400, body=refusal)]
     async with player.running(), live([channel], "itick", player.ws_url) as tape:
         await tape.until(lambda: "denied" in tape.states(channel))
         await asyncio.sleep(0.8)

@@ -7,7 +7,7 @@ import pytest
 from livetape.core.errors import ConfigError
 from livetape.core.events import Bar, Gap, Status, Trade
 from livetape.core.times import SECOND
-from livetape.store.plan import Rules
+from livetape.store.plan import Keep, Rules
 from livetape.store.reader import open_store
 from livetape.store.upkeep import keep_up
 
@@ -95,3 +95,19 @@ def test_a_tape_says_the_same_when_it_is_sealed(tmp_path: Path) -> None:
         after.completeness(BOOK, DAY),
     ] == said
     assert after.counts()["kraken:BTC-USD/bar.5m"] == 1
+
+
+def test_what_was_removed_is_missing(tmp_path: Path) -> None:
+    trades = [
+        Trade(TRADES, None, "1", "1", None, None, recv_ns=NOON + i * SECOND) for i in range(0, 500, 100)
+    ]
+    written(tmp_path, Status(TRADES, "live", recv_ns=NOON), Status(BOOK, "live", recv_ns=NOON), *trades)
+    keep_up(tmp_path, Rules())
+    assert open_store(tmp_path).completeness(TRADES, DAY).missing_ns == 0
+    keep_up(tmp_path, Rules(keep={"trades": Keep(bytes=0)}))
+    store = open_store(tmp_path)
+    [removed] = store.gaps()
+    assert (removed["venue"], removed["kind"], removed["start"]) == ("kraken", "trade", NOON)
+    assert "removed by retention" in str(removed["cause"])
+    assert store.completeness(TRADES, DAY).missing_ns == 400 * SECOND
+    assert store.completeness(BOOK, DAY).missing_ns == 0
