@@ -7,7 +7,8 @@ The peer is what one writes first: a thread that takes what has gathered each 20
 get the same records, half of them raw frames, and take turns, each time in an empty directory. A lag is that
 of the oldest record of a commit, from receive to commit: the worst of the commit. The busy loop computes in
 pure Python for nine tenths of its time, 18 ms at a stretch, and records meanwhile; Python's switch interval
-is untouched.
+is untouched. ``livetape, sealed`` begins a new segment every two seconds, while a process of its own seals
+the segments before.
 """
 
 import asyncio
@@ -32,7 +33,9 @@ from sides import show
 from livetape import __version__, clock
 from livetape.core.events import BookUpdate, MarketEvent, Proof, Quote, Trade
 from livetape.core.raw import Direction, RawRecord
+from livetape.store.attendant import Attendant
 from livetape.store.journal import COMMIT_S, Journal
+from livetape.store.plan import Rules
 
 PERIOD_S, BUSY = 0.02, 0.9
 BURST = 200_000  #: records for the rate that a side sustains
@@ -170,8 +173,23 @@ def _row(e: MarketEvent) -> tuple[object, ...]:
 
 # The measurement
 
+
+class Sealed(Journal):
+    """A journal that begins a new segment every two seconds, while a process seals those before."""
+
+    def __init__(self, directory: Path) -> None:
+        self._attendant = Attendant(directory, Rules(), [])
+        super().__init__(directory, buffer_bytes=BUFFER, segment_s=2, on_closed=self._attendant.wake)
+        self._attendant.start()
+
+    def close(self) -> None:
+        self._attendant.close()
+        super().close()
+
+
 SIDES: dict[str, Callable[[Path], Side]] = {
     "livetape": lambda directory: Journal(directory, buffer_bytes=BUFFER),
+    "livetape, sealed": Sealed,
     "executemany": Executemany,
 }
 

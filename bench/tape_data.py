@@ -254,7 +254,7 @@ def make_rows(path: Path, columns: Columns) -> None:
 
 
 def make_store(path: Path, columns: Columns) -> None:
-    """What the recorder makes of the trades, sealed and not compacted."""
+    """What the recorder makes of the trades: sealed, the days that are over compacted."""
     with closing(Journal(path)) as journal:
         for n, event in enumerate(events(columns), 1):
             journal.record(event)
@@ -262,7 +262,7 @@ def make_store(path: Path, columns: Columns) -> None:
                 sleep(0.005)
     if journal.dropped:
         raise SystemExit(f"the journal lost {journal.dropped} trades")
-    keep_up(path, Rules(compact=False))
+    keep_up(path, Rules())
 
 
 def make_plain(path: Path, store: Path, **options: object) -> None:

@@ -12,7 +12,7 @@ from msgspec import json
 from msgspec.structs import replace
 
 from livetape.core.book import Book
-from livetape.core.errors import ConfigError
+from livetape.core.errors import ConfigError, StoreError
 from livetape.core.events import BookUpdate, Gap, MarketEvent, Origin, Proof, Quote, Status, Trade, Trust
 from livetape.core.raw import Direction, RawRecord
 from livetape.store import columns
@@ -143,6 +143,16 @@ def test_levels_of_a_slice_are_its_own(tmp_path: Path) -> None:
     updates: list[MarketEvent] = [_book([(f"{n}.5", "1")] * (n % 3), [("9.0", f"{n}")], n) for n in range(20)]
     rows = _hot(written(tmp_path, *updates), "books")
     assert columns.events("books", rows.slice(5, 9)) == updates[5:14]
+
+
+@pytest.mark.parametrize("bids", ["garbage", "[[1", '[["1"]]', '[["1","2"]', '[["1","2","3"]]', ""])
+def test_levels_that_were_damaged_in_the_journal_are_kept_and_not_read_as_none(bids: str) -> None:
+    row = dict.fromkeys(columns.hot_names("books")) | {"session": 0, "seq": 0, "recv": 0, "venue": "v"}
+    row |= {"symbol": "S", "trust": "live", "origin": "live", "snapshot": 1, "bids": bids, "asks": "[]"}
+    rows = columns.from_hot("books", [tuple(row.values())])
+    assert rows["levels_text"].to_pylist() == [f'{{"bids":{bids},"asks":[]}}']
+    with pytest.raises(StoreError, match="damaged in the journal"):
+        columns.events("books", rows)
 
 
 def test_no_rows_are_no_events() -> None:

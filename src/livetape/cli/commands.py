@@ -35,6 +35,7 @@ StoreFormat = Annotated[
 Duration = Annotated[float, typer.Option(help="End after so many seconds; 0 runs until Ctrl-C.", min=0)]
 Seed = Annotated[int, typer.Option(help="The simulated market repeats itself for the same seed.")]
 
+Directory = Annotated[Path, typer.Argument(metavar="STORE", help="The directory of the tape.")]
 Tape = Annotated[Path, typer.Option("--store", help="The directory of the tape.")]
 Begin = Annotated[str, typer.Option("--from", help="From this time on: 2026-11-21T09:30, or -1h.")]
 End = Annotated[str, typer.Option("--to", help="Until before this time; UTC.")]
@@ -212,7 +213,7 @@ def simulate(
 
 @app.command()
 def replay(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    store: Directory,
     begin: Annotated[str, typer.Option("--from", help="From this time on; UTC unless it says else.")] = "",
     end: Annotated[str, typer.Option("--to", help="Until this time, or -1h for an hour ago.")] = "",
     channels: Annotated[
@@ -269,7 +270,7 @@ def gaps(
 
 @app.command()
 def ship(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    store: Directory,
     to: Annotated[
         str,
         typer.Option(metavar="URL", help="postgresql://user@host/database, or s3://bucket/prefix."),
@@ -288,7 +289,9 @@ def ship(
         float, typer.Option(help="How many seconds to wait for a server that is down.", min=0)
     ] = 30,
 ) -> None:
-    """Copy the sealed part of a tape to PostgreSQL or to an S3 bucket; what is there is not sent again.
+    """Copy the sealed part of a tape to PostgreSQL or S3.
+
+    What is there is not sent again.
 
     Examples: livetape ship ./tape --to postgresql://me@127.0.0.1/market
 
@@ -304,14 +307,16 @@ def ship(
 
 @app.command()
 def compact(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    store: Directory,
     closed_only: Annotated[
         bool, typer.Option("--closed-only", help="Leave alone what a recorder is writing.")
     ] = False,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Seal what is recorded, make one file of each finished day, remove what is kept no longer.
+    """Seal what is recorded, and remove what is kept no longer.
+
+    The files of each finished day become one.
 
     Example: livetape compact ./tape --set store.keep.raw.days=7
     """
@@ -323,7 +328,7 @@ def compact(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, Parquet, or recordings.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV, Parquet, or recordings.")],
     store: Annotated[Path, typer.Option(help="The directory of the tape.")],
     as_: Annotated[
         str, typer.Option("--as", metavar="CHANNEL", help="venue, venue:SYMBOL or venue:SYMBOL/kind.")
@@ -342,7 +347,9 @@ def import_(
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
-    """Make trades, quotes and bars of files, or frames that others recorded, a part of a tape.
+    """Make files of others a part of a tape.
+
+    They hold trades, quotes or bars, or frames that other programs have recorded.
 
     Examples: livetape import trades.csv --store ./tape --as kraken:BTC-USD
 
@@ -356,7 +363,9 @@ def import_(
 
 @app.command()
 def export(
-    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade; else --all.")] = "",
+    channel: Annotated[
+        str, typer.Argument(metavar="[CHANNEL]", help="Such as kraken:BTC-USD/trade; else --all.")
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="All channels.")] = False,
     store: Annotated[Path, typer.Option(help="The directory of the tape.")] = Path("tape"),
     form: Annotated[
@@ -369,7 +378,7 @@ def export(
     end: Annotated[str, typer.Option("--to", help="Received before this time.")] = "",
     depth: Annotated[int, typer.Option(help="Levels a side of orderbook-jsonl.", min=1)] = 10,
 ) -> None:
-    """Write a part of a tape, or all of it, to files for other programs, with exact numbers.
+    """Write a tape, or a part, to files for other programs.
 
     Examples: livetape export kraken:BTC-USD/trade --store ./tape --format csv -o trades.csv
 
@@ -389,10 +398,12 @@ def export(
 
 @app.command()
 def verify(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape; it may be written meanwhile.")],
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE", help="The directory of the tape; it may be written meanwhile.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One finding a line on stdout.")] = False,
 ) -> None:
-    """Read the whole tape, and say what of it is not as it was written.
+    """Read a whole tape, and say what of it is damaged.
 
     Example: livetape verify ./tape
     """
@@ -403,7 +414,7 @@ def verify(
 
 @app.command()
 def rebuild(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape.")],
+    store: Directory,
     from_raw: Annotated[
         bool, typer.Option("--from-raw", help="Make damaged typed rows again from the raw frames.")
     ] = False,
@@ -437,8 +448,10 @@ def rebuild(
 
 @app.command()
 def backup(
-    store: Annotated[Path, typer.Argument(help="The directory of the tape; it may be written meanwhile.")],
-    target: Annotated[Path, typer.Argument(help="A new directory, or the last backup.")],
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE", help="The directory of the tape; it may be written meanwhile.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new directory, or the last backup.")],
     link: Annotated[
         bool, typer.Option("--link", help="Share sealed files instead of copying them, on one disk.")
     ] = False,
@@ -455,7 +468,7 @@ def backup(
 @app.command()
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The directory of the backup.")],
-    store: Annotated[Path, typer.Argument(help="A new directory.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A new directory.")],
 ) -> None:
     """Make a tape of a backup.
 
@@ -468,7 +481,7 @@ def restore(
 
 @app.command()
 def history(
-    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade.")],
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Such as kraken:BTC-USD/trade.")],
     store: Tape = Path("tape"),
     begin: Begin = "",
     end: End = "",
@@ -489,7 +502,9 @@ def history(
 
 @app.command()
 def bars(
-    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD, or kraken:BTC-USD/quote.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Such as kraken:BTC-USD, or kraken:BTC-USD/quote.")
+    ],
     interval: Annotated[str, typer.Option(help="Such as 5s, 1m, 4h, 1d; else the channel's, or 1m.")] = "",
     store: Tape = Path("tape"),
     begin: Begin = "",
@@ -501,7 +516,7 @@ def bars(
     form: Form = "table",
     out: Out = None,
 ) -> None:
-    """Bars: those that were recorded, else made from trades, else from quotes.
+    """Bars: recorded, else made of trades, else of quotes.
 
     Examples: livetape bars kraken:BTC-USD --interval 5s --last 20
 
@@ -517,7 +532,9 @@ def bars(
 
 @app.command()
 def book(
-    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/book.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Such as kraken:BTC-USD, or kraken:BTC-USD/book.")
+    ],
     store: Tape = Path("tape"),
     at: Annotated[str, typer.Option(help="Received until this time; else all.")] = "",
     depth: Annotated[int, typer.Option(help="Levels a side.", min=1)] = 10,
@@ -535,23 +552,25 @@ def book(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT statement, of DuckDB's kind.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement, of DuckDB's kind.")],
     store: Tape = Path("tape"),
     form: Form = "table",
     out: Out = None,
 ) -> None:
-    """Ask a tape in SQL: its tables, and the view book_levels. Each has a date, the UTC day, to name.
+    """Ask a tape in SQL.
+
+    Its tables, and the view book_levels, have a date, the UTC day of receiving: naming it makes a query fast.
 
     Example: livetape sql "SELECT symbol, count(*), sum(size) FROM trades GROUP BY symbol" --store ./tape
     """
-    from .history import Output, put, tape
+    from .history import Output, ask, put, tape
 
-    put(tape(store).sql(query), Output(form, out))
+    put(ask(tape(store), query), Output(form, out))
 
 
 @app.command()
 def plot(
-    channel: Annotated[str, typer.Argument(help="Such as kraken:BTC-USD/trade.")],
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Such as kraken:BTC-USD/trade.")],
     store: Annotated[Path, typer.Option(help="The directory of the tape.")] = Path("tape"),
     style: Annotated[
         str, typer.Option(help="line, candle, depth or spread; else what suits the channel.")

@@ -1,5 +1,6 @@
 """``livetape history``, ``bars``, ``book``, ``sql``: rows of a tape on the screen or in a file (floor 5)."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from ..calendars import days_of
 from ..core.errors import ConfigError
+from ..core.instruments import Channel, split_source
 from ..core.wire import event_json
 from ..store.reader import Store, open_store
 from ..store.result import Result
@@ -34,6 +36,8 @@ def tape(directory: Path) -> Store:
 
 def put(result: Result, output: Output) -> None:
     """Write ``result``. Raises ConfigError when that cannot be."""
+    if not len(result):
+        sys.stderr.write("nothing was found\n")
     writers: dict[Format, Callable[[Result, IO[bytes]], None]] = {
         "table": _put_table,
         "csv": _put_csv,
@@ -44,9 +48,16 @@ def put(result: Result, output: Output) -> None:
     _write(output, lambda file: writers[output.form](result, file))
 
 
+def ask(store: Store, query: str) -> Result:
+    """What DuckDB answers. Python does not hear of a Ctrl-C before it has, so that one ends the process."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return store.sql(query)
+
+
 def put_book(store: Store, channel: str, at: str, depth: int, output: Output) -> None:
     """Write the best ``depth`` levels of a book. Raises ConfigError when that cannot be."""
-    update = store.book_update_at(channel, at or None)
+    venue, symbol, kind = split_source(channel)
+    update = store.book_update_at(str(Channel(venue, symbol, kind or "book")), at or None)
     if output.form == "json":
         _write(output, lambda file: file.write(event_json(update, depth) + b"\n"))
         return

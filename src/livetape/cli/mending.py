@@ -16,6 +16,7 @@ from ..store.recataloguing import recatalog
 from ..store.schema import COLUMNS
 from ..store.verifying import verify
 from .bar import bar
+from .upkeep import seen
 
 _DAMAGED = 5
 _day = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII).fullmatch
@@ -57,6 +58,7 @@ def make_again(store: Path, tables: Sequence[str], dates: Sequence[str]) -> None
     for date in dates:
         if not _day(date):
             raise ConfigError(f"{date!r} is not a day", where="--date", example="2026-11-21")
+    seen(store)
     with bar() as progress:
         done = rebuild(
             store,

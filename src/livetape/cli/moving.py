@@ -24,6 +24,7 @@ from ..store.query import Span, check, is_known, table_of
 from ..store.scan import visible
 from ..store.tabular import JsonLines, Said, Table, read_csv, read_lean, read_parquet
 from .bar import bar
+from .upkeep import seen
 
 _TABLES = {"csv": read_csv, "parquet": read_parquet, "lean": read_lean}
 _RECORDINGS = {
@@ -77,6 +78,9 @@ def take_out(store: Path, part: Part, out: Path) -> None:
     if part.form not in allowed:
         named = nearest(part.form, allowed) or [*allowed]
         raise ConfigError(f"{part.form!r} is no format", where="--format", allowed=named)
+    seen(store)
+    if not out.absolute().parent.is_dir():
+        raise ConfigError("there is no such directory", where=str(out.parent))
     span = Span.of(part.begin or None, part.end or None, clock.now_ns())
     wish = exporting.Wish(part.form, start_ns=span.start_ns, end_ns=span.end_ns, depth=part.depth)
     if part.channel:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.decimals import nearest
-from ..core.errors import ConfigError, StoreError
-from ..store.catalog import Catalog
+from ..core.errors import ConfigError
 from ..store.schema import COLUMNS
 from ..store.sinks import Shipping, Sink, Wish
 from .bar import bar
+from .upkeep import seen
 
 
 def wish_for(tables: Sequence[str], patience_s: float, *, follow: bool, prune: bool) -> Wish:
@@ -24,9 +24,7 @@ def wish_for(tables: Sequence[str], patience_s: float, *, follow: bool, prune: b
 
 async def bring(store: Path, sink: Sink, wish: Wish, stop: asyncio.Event) -> int:
     """Ship the sealed files of ``store`` to ``sink`` until all are there, or until ``stop``."""
-    view = Catalog(store).view()
-    if not (view.segments or view.sealed):
-        raise StoreError(str(store), "there is no recorded tape here")
+    view = seen(store)
     shipping = Shipping(store, sink, wish, stop)
     try:
         with bar() as progress:

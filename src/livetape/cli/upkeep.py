@@ -18,13 +18,13 @@ from .bar import bar
 
 def compact(store: Path, config: StoreConfig, *, closed_only: bool) -> None:
     """Seal what is recorded, or only what no recorder writes any more, and do what the rules want."""
-    before = _seen(store)
+    before = seen(store)
     if not closed_only:
         renew(store)
     with bar() as progress:
         keep_up(store, config.rules, progress)
-    after = _seen(store)
-    sys.stderr.write(f"{_said(before)} became {_said(after)}\n")
+    after = seen(store)
+    sys.stdout.write(f"{_said(before)} became {_said(after)}\n")
 
 
 def copy(store: Path, target: Path, *, link: bool) -> None:
@@ -43,15 +43,16 @@ def restore(source: Path, store: Path) -> None:
 
 def outlook(store: Path, config: StoreConfig, channels: Sequence[Channel]) -> str:
     """How much disk a recording will take, and for how long there is room."""
-    seen = estimate(channels, Catalog(store).view(), config.rules, raw=config.raw)
+    expected = estimate(channels, Catalog(store).view(), config.rules, raw=config.raw)
     usage = shutil.disk_usage(next(each for each in (store, *store.absolute().parents) if each.exists()))
-    since = f"as in its last {seen.hours:.1f} hours" if seen.hours else "a guess for busy markets"
+    since = f"as in its last {expected.hours:.1f} hours" if expected.hours else "a guess for busy markets"
     room = config.raw_below * (usage.used + usage.free) - usage.used
-    days = max(room, 0) / max(seen.bytes_a_day, 1)
-    return f"about {_size(seen.bytes_a_day)} a day ({since}); there is room for {days:,.0f} days"
+    days = max(room, 0) / max(expected.bytes_a_day, 1)
+    return f"about {_size(expected.bytes_a_day)} a day ({since}); there is room for {days:,.0f} days"
 
 
-def _seen(store: Path) -> View:
+def seen(store: Path) -> View:
+    """What is visible of a tape. Raises StoreError when there is none."""
     view = Catalog(store).view()
     if not (view.segments or view.sealed):
         raise StoreError(str(store), "there is no recorded tape here")
@@ -60,7 +61,12 @@ def _seen(store: Path) -> View:
 
 def _said(view: View) -> str:
     sealed = sum(file.bytes for file in view.files)
-    return f"{len(view.segments)} segments and {len(view.files)} sealed files of {_size(sealed)}"
+    segments, files = _number(len(view.segments), "segment"), _number(len(view.files), "sealed file")
+    return f"{segments} and {files} of {_size(sealed)}"
+
+
+def _number(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _size(n: float) -> str:

@@ -138,13 +138,14 @@ class Catalog:
             if db is None:
                 return View(tuple(self._uncatalogued()), ())
             hot = db.execute(
-                "SELECT name, first_n, recording, opened_ns FROM segments WHERE rows IS NULL ORDER BY first_n"
+                "SELECT name, first_n, recording, opened_ns FROM segments"
+                " WHERE rows IS NULL ORDER BY first_n, rowid"
             )
             segments = tuple(Segment(self._path(str(name)), *_ints(rest)) for name, *rest in hot)
             files = db.execute('SELECT * FROM files ORDER BY "table", date, venue, first_n')
             sealed = db.execute(
                 "SELECT name, first_n, recording, opened_ns, rows, last_recv FROM segments"
-                " WHERE rows IS NOT NULL ORDER BY first_n"
+                " WHERE rows IS NOT NULL ORDER BY first_n, rowid"
             )
             return View(
                 segments,
@@ -278,11 +279,14 @@ class Catalog:
 
 def count(path: Path) -> int:
     """How many records the segment at ``path`` has."""
-    bounds: list[tuple[int, int]] = []
+    found: list[int] = []
     with reading(path) as db:
         for table in COLUMNS.keys() & tables(db):
-            bounds += [row for row in db.execute(f"SELECT min(n), max(n) FROM {table}") if row[0] is not None]
-    return max(last for _, last in bounds) - min(first for first, _ in bounds) + 1 if bounds else 0
+            for which in ("min", "max"):  # one at a time each is a look-up, both together a scan
+                found += [
+                    int(str(n)) for (n,) in db.execute(f"SELECT {which}(n) FROM {table}") if n is not None
+                ]
+    return max(found) - min(found) + 1 if found else 0
 
 
 def _add(db: apsw.Connection, segment: Segment) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import json
+from msgspec import DecodeError, json
 
 from ..core.decimals import Level, nearest
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, StoreError
 from ..core.events import (
     Amendment,
     Auction,
@@ -95,6 +95,7 @@ _COLUMN = {
 _Read = Callable[[str], str]
 _READ: dict[str, _Read] = {"trust": Trust, "origin": Origin, "why": Why, "direction": Direction}
 
+_LEVELS = r'^\[(\["[^"\\]*","[^"\\]*"\](,\["[^"\\]*","[^"\\]*"\])*)?\]$'
 _read_levels = json.Decoder(dict[str, list[Level]]).decode
 
 Column = Iterable[Any]  #: one Python value a row
@@ -243,7 +244,7 @@ def _instruments(columns: dict[str, pa.Array]) -> numbers.Ints:
 def _level_columns(bids: pa.Array, asks: pa.Array, groups: numbers.Ints) -> dict[str, pa.Array]:
     n = len(bids)
     texts = pa.concat_arrays([bids, asks])
-    strange = pc.match_substring(texts, "\\")  # an escape: no number
+    strange = pc.invert(pc.match_substring_regex(texts, _LEVELS))  # an escape, or damaged
     ends, *columns = _split(pc.if_else(strange, "[]", texts))
     rows = np.repeat(np.tile(np.arange(n), 2), np.diff(ends))
     exact = ~strange.to_numpy(zero_copy_only=False).reshape(2, n).any(axis=0)
@@ -404,8 +405,15 @@ def _levels(side: str, part: pa.RecordBatch) -> list[list[Level]]:
     found = [levels[start:end] for start, end in pairwise(ends)]
     whole = part["levels_text"]
     for i in np.flatnonzero(pc.is_valid(whole).to_numpy(zero_copy_only=False)).tolist():
-        found[i] = _read_levels(whole[i].as_py())[f"{side}s"]
+        found[i] = _told_levels(whole[i].as_py())[f"{side}s"]
     return found
+
+
+def _told_levels(text: str) -> dict[str, list[Level]]:
+    try:
+        return _read_levels(text)
+    except DecodeError as error:
+        raise StoreError("books", f"levels that were damaged in the journal: {text:.100}") from error
 
 
 def _public_texts(name: str, part: pa.RecordBatch) -> pa.StringArray:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from ..core.errors import ConfigError
 from ..core.instruments import Channel
 from ..core.times import ns_of
+from .catalog import Catalog
 from .parquet import Reader
 from .scan import Tape, Wanted, in_order, ints
 from .segment import last_recv, reading, tables
@@ -57,11 +58,12 @@ def counts(tape: Tape) -> dict[str, int]:
 
 
 def gaps(tape: Tape) -> list[dict[str, Any]]:
-    """Each gap once, as it stands now, and the time between recordings; oldest first."""
+    """Each gap once, as it stands now, what was removed, and the time between recordings; oldest first."""
     rows = in_order(tape.scan(Wanted("gaps")), "gaps").select(_GAP)
     plain = pa.table([_plain(column) for column in rows.columns], rows.column_names)
     latest = {(gap["venue"], gap["symbol"], gap["kind"], gap["start"]): gap for gap in plain.to_pylist()}
-    return sorted([*latest.values(), *_unrecorded(tape)], key=lambda gap: gap["start"])
+    others = (*_removed(tape), *_unrecorded(tape))
+    return sorted([*latest.values(), *others], key=lambda gap: gap["start"])
 
 
 def completeness(tape: Tape, channel: Channel, day: date | str) -> Completeness:
@@ -112,6 +114,15 @@ def _hot_counts(tape: Tape) -> Iterator[tuple[str, int]]:
                     yield str(channel), int(str(n))
 
 
+def _removed(tape: Tape) -> Iterator[dict[str, Any]]:
+    """The time of the data that was taken off the tape, of all symbols of a venue."""
+    for removed in Catalog(tape.directory).removed():
+        if removed.table in _DATA:
+            start, end = removed.first_recv, removed.last_recv
+            about = {"recv": end, "venue": removed.venue, "start": start, "end": end, "cause": removed.why}
+            yield dict.fromkeys(_GAP) | about | {"symbol": "", "kind": _DATA[removed.table]}
+
+
 def _unrecorded(tape: Tape) -> Iterator[dict[str, Any]]:
     """The time between one recording's last record and the next one's beginning."""
     lasts: dict[int, int] = {}
@@ -145,7 +156,9 @@ def _recorded(tape: Tape, channel: Channel) -> Interval:
 
 
 def _concerns(gap: dict[str, Any], channel: Channel) -> bool:
-    return gap["venue"] == "store" or (gap["venue"], gap["symbol"], gap["kind"]) == tuple(channel)
+    kind = channel.kind.partition(".")[0]  # that of all bars, where these were removed
+    concerned = (tuple(channel), (channel.venue, "", kind))
+    return gap["venue"] == "store" or (gap["venue"], gap["symbol"], gap["kind"]) in concerned
 
 
 def _united(intervals: Iterable[Interval]) -> Iterator[Interval]:

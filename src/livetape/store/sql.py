@@ -90,7 +90,7 @@ class _Table(ds.FileSystemDataset):  # type: ignore[misc]  # pyarrow has no type
 
     def scanner(self, columns: list[str] | None = None, filter: pc.Expression | None = None) -> "_Scanner":
         """What reads ``columns`` of the rows of which ``filter`` is true."""
-        return _Scanner(self, columns or self.schema.names, filter)
+        return _Scanner(self, self.schema.names if columns is None else columns, filter)
 
     def read(self, names: list[str], filter: pc.Expression | None) -> Iterator[pa.Table]:
         """The columns ``names`` of rows, among them all of which ``filter`` is true."""

@@ -24,7 +24,7 @@ from .numbered import check
 from .power import Change, Log, Name, Remains, Sync, Write
 from .recorder import put
 
-SECONDS = float(os.environ.get("LIVETAPE_POWER_S", "0.8"))
+SECONDS = float(os.environ.get("LIVETAPE_POWER_S", "0.6"))
 RATE = 3_000
 RULES = Rules(keep={"raw": Keep(bytes=10_000)})
 
@@ -70,7 +70,7 @@ def test_a_power_cut_takes_nothing_that_was_called_synced(run: Run, tmp_path: Pa
         if last < len(run.taken_s) and run.taken_s[last] < cut.at_s:
             oldest_s = max(oldest_s, cut.at_s - run.taken_s[last])
             lost = max(lost, sum(taken < cut.at_s for taken in run.taken_s[last:]))
-        if cuts % 4 == 0:
+        if cuts % 8 == 0:
             goes_on(copy / "store", last)
         cuts += 1
     print(
