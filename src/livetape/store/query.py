@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from .. import clock
@@ -233,13 +232,15 @@ class _Made(NamedTuple):
 
     def _whole(self, made: pa.Table) -> pa.Table:
         """With all columns of the table ``bars``."""
-        ends = np.array([self.grid.end(start_ns) for start_ns in ints(made["start"]).tolist()], np.int64)
+        starts, now_ns = ints(made["start"]), clock.now_ns()
+        closed = starts + 2 * self.grid.interval_ns <= now_ns  # of the others the end is looked up
+        closed[~closed] = [self.grid.end(start_ns) <= now_ns for start_ns in starts[~closed].tolist()]
         constant = {"session": 0, "seq": 0, "revision": 0, "venue": self.channel.venue}
         constant |= {"symbol": self.channel.symbol, "interval": self.channel.kind.removeprefix("bar.")}
         constant |= {"trust": Trust.LIVE.value, "origin": Origin.REPLAYED.value}
         fields = columns.schema("bars")
         parts = {name: pa.repeat(value, made.num_rows) for name, value in constant.items()}
-        parts |= {"closed": pa.array(ends <= clock.now_ns())}
+        parts |= {"closed": pa.array(closed)}
         parts |= {name: made[name] for name in made.column_names}
         arrays = [parts.get(field.name, pa.nulls(made.num_rows)).cast(field.type) for field in fields]
         return pa.table(arrays, schema=fields)
