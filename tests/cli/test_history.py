@@ -1,7 +1,9 @@
 """``livetape history``, ``bars``, ``book`` and ``sql`` as a user types them."""
 
+import asyncio
 import csv
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from livetape.store.plan import Rules
 from livetape.store.upkeep import keep_up
 
 from ..store.tape import written
-from .running import livetape
+from .running import finish, livetape, start
 
 T0 = 1_795_253_400 * SECOND  #: 2026-11-21 09:30 UTC
 NAME = "kraken:BTC-USD/trade"
@@ -107,6 +109,27 @@ async def test_sql_is_answered(tape: Path) -> None:
     assert json.decode(out) == {"symbol": "BTC-USD", "n": 100, "most": "96899.10"}
 
 
+async def test_a_symbol_is_enough_to_name_its_book(tape: Path) -> None:
+    assert await livetape("book", "kraken:BTC-USD", cwd=tape) == await livetape("book", BOOK, cwd=tape)
+
+
+async def test_it_is_said_when_there_is_nothing(tape: Path) -> None:
+    assert await livetape("history", NAME, "--from", "2030-01-01", "--format", "json", cwd=tape) == (
+        "",
+        "nothing was found\n",
+        0,
+    )
+
+
+async def test_ctrl_c_ends_a_long_query(tape: Path) -> None:
+    numbers = ", ".join(f"range(1000000) AS t{i}(n{i})" for i in range(3))
+    process = await start("sql", f"SELECT count(*) FROM {numbers} WHERE n0 * n1 % 7 = sqrt(n2)", cwd=tape)
+    await asyncio.sleep(3)
+    process.send_signal(signal.SIGINT)
+    out, err, code = await finish(process)
+    assert (out, err) == ("", "") and code in (-signal.SIGINT, 130)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
@@ -117,6 +140,9 @@ async def test_sql_is_answered(tape: Path) -> None:
         (("bars", "kraken:BTC-USD", "--interval", "5"), 2, "'5' is not a duration"),
         (("book", BOOK, "--at", "2020-01-01"), 2, "no book had been received by 2020-01-01"),
         (("sql", "SELECT nothing"), 2, 'Referenced column "nothing"'),
+        (("export", NAME, "-o", "nosuch/x.csv"), 2, "nosuch: there is no such directory"),
+        (("export", NAME, "-o", "x.csv", "--store", "nosuch"), 6, "no recorded tape"),
+        (("rebuild", "nosuch", "--from-raw"), 6, "no recorded tape"),
     ],
 )
 async def test_a_mistake_is_explained(tape: Path, arguments: tuple[str, ...], code: int, part: str) -> None:
