@@ -10,6 +10,7 @@ import pytest
 from livetape import open_store
 from livetape.core.errors import StoreError
 from livetape.core.events import Gap
+from livetape.store.catalog import NO_TAPE
 from livetape.store.journal import Journal
 from livetape.store.schema import VERSION
 
@@ -144,7 +145,7 @@ def test_a_tape_can_be_opened_at_any_moment_of_its_birth_and_end(tmp_path: Path)
                 refused.add(error.problem)
         life.join()
         assert open_store(tmp_path / str(n)).counts() == {}
-    assert refused <= {"there is no recorded tape here"}
+    assert refused <= {NO_TAPE}
 
 
 def test_a_slow_reader_of_raw_records_lets_the_recorder_go_on(tmp_path: Path) -> None:

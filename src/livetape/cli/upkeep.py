@@ -9,7 +9,7 @@ from ..config import StoreConfig
 from ..core.errors import StoreError
 from ..core.instruments import Channel
 from ..store import backup
-from ..store.catalog import Catalog, View
+from ..store.catalog import NO_TAPE, Catalog, View
 from ..store.estimate import estimate
 from ..store.journal import renew
 from ..store.upkeep import keep_up
@@ -55,7 +55,7 @@ def seen(store: Path) -> View:
     """What is visible of a tape. Raises StoreError when there is none."""
     view = Catalog(store).view()
     if not (view.segments or view.sealed):
-        raise StoreError(str(store), "there is no recorded tape here")
+        raise StoreError(str(store), NO_TAPE)
     return view
 
 

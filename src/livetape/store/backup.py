@@ -17,7 +17,7 @@ import apsw
 
 from ..core.errors import StoreError
 from . import locks
-from .catalog import NAME, Catalog, View
+from .catalog import NAME, NO_TAPE, Catalog, View
 from .files import publish, sync_folder
 from .journal import is_recording
 from .progress import Progress, quiet
@@ -37,7 +37,7 @@ def backup(
     """
     source, copy = Path(directory), Path(target)
     if not any((source / "journal").glob("*.sqlite")) and not (source / NAME).exists():
-        raise StoreError(str(source), "there is no recorded tape here")
+        raise StoreError(str(source), NO_TAPE)
     try:
         with locks.readers(source):
             _begin(source, copy)

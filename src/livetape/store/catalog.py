@@ -21,6 +21,7 @@ from .schema import COLUMNS
 from .segment import opened_ns, reading, tables
 
 NAME = "catalog.sqlite"
+NO_TAPE = "there is no recorded tape here; livetape record kraken:BTC-USD --store DIR makes one"
 VERSION = 1
 _BUSY_MS = 10_000
 _FIRST = [
@@ -268,6 +269,9 @@ class Catalog:
             with closing(apsw.Connection(str(self.path), flags=flags)) as db:
                 db.set_busy_timeout(_BUSY_MS)
                 yield db
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            problem = f"{error}; livetape rebuild --catalog makes it again"
+            raise StoreError(str(self.path), problem) from error
         except apsw.Error as error:
             raise StoreError(str(self.path), str(error)) from error
 

@@ -28,7 +28,7 @@ def zone_of(name: str) -> tzinfo | None:
     try:
         return UTC if name.upper() in ("UTC", "Z") else ZoneInfo(name)
     except (LookupError, ValueError, OSError) as error:
-        raise ConfigError(f"{name!r} is no time zone", where="--tz", example="America/New_York") from error
+        raise ConfigError(f"{name!r} is no time zone", example="America/New_York") from error
 
 
 def moment(text: str, zone: tzinfo | None) -> int:

@@ -115,7 +115,9 @@ class Reader:
         groups = range(bisect_right(self.starts, start) - 1, bisect_left(self.starts, end))
         names = self._schema.names if columns is None else list(columns)
         for problem in self._problems(groups, names):
-            raise StoreError(str(self.path), problem)
+            raise StoreError(
+                str(self.path), f"{problem}; livetape verify shows all, livetape rebuild mends it"
+            )
         try:
             table = self._file.read_row_groups(groups, columns=[n for n in names if n in self._leaves])
         except (OSError, pa.ArrowException) as error:

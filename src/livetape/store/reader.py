@@ -13,6 +13,7 @@ from ..core.events import BookUpdate
 from ..core.instruments import Channel
 from ..core.raw import RawRecord
 from . import ledger, merge, query
+from .catalog import NO_TAPE
 from .ledger import Completeness
 from .query import DaysOf, Moment, Span, Wish, days_at, moment_ns, utc_days
 from .result import Result
@@ -37,7 +38,7 @@ class Store:
         self._days_of = days_of
         with self._visible() as tape:
             if not (tape.view.segments or tape.view.files or tape.view.sealed):
-                raise StoreError(str(directory), "there is no recorded tape here")
+                raise StoreError(str(directory), NO_TAPE)
             for segment in tape.view.segments:
                 _check_version(segment.path)
 

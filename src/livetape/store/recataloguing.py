@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from ..core.errors import StoreError
 from ..core.times import SECOND
 from . import locks
-from .catalog import NAME, Catalog, Part, Removed, SealedFile, Segment, count
+from .catalog import NAME, NO_TAPE, Catalog, Part, Removed, SealedFile, Segment, count
 from .files import Folder, sync_folder
 from .journal import lock_directory
 from .parquet import Reader, Run
@@ -65,7 +65,7 @@ class _Found(Struct):
 def recatalog(directory: Path, progress: Progress = quiet) -> Recatalogued:
     """Make the catalogue of the store in ``directory`` again. Raises StoreError, also while it is in use."""
     if not any(directory.glob(_FILES)) and not any(directory.glob(_SEGMENTS)):
-        raise StoreError(str(directory), "there is no recorded tape here")
+        raise StoreError(str(directory), NO_TAPE)
     with ExitStack() as held:
         held.enter_context(closing(lock_directory(directory)))
         held.enter_context(locks.upkeep(directory))

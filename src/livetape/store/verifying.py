@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core.errors import StoreError
-from .catalog import NAME, Catalog, SealedFile, Segment, count
+from .catalog import NAME, NO_TAPE, Catalog, SealedFile, Segment, count
 from .parquet import Reader
 from .plan import DAY_NS, date_of
 from .progress import Progress, quiet
@@ -57,7 +57,7 @@ def _findings(directory: Path, progress: Progress) -> Iterator[Finding]:
     try:
         with visible(directory) as tape:
             if not (tape.view.segments or tape.view.sealed):
-                raise StoreError(str(directory), "there is no recorded tape here")
+                raise StoreError(str(directory), NO_TAPE)
             yield from _visible(tape, progress)
     except StoreError as error:
         if Path(error.path) != directory / NAME:
