@@ -232,6 +232,15 @@ def test_only_so_many_bars_can_still_change() -> None:
     assert {bar.start_ns for bar in told.bars[before:]} <= {at(10 * (KEPT + n)) for n in (48, 49)}
 
 
+def test_an_id_that_a_vendor_gives_twice_stops_nothing() -> None:
+    told = begun(*(trade(10 * n, "1", name=str(n)) for n in range(1, 4)))
+    told.live.take(Amendment(TRADES, None, "1", "1", "1", "2", "1", "3", recv_ns=at(41)))
+    for n in range(5, KEPT + 50):
+        told.live.take(trade(10 * n, "1", name=str(n)))
+    told.until(20 * KEPT)
+    assert told.bars[-1].closed
+
+
 def test_what_sets_no_price_makes_no_bar_but_counts_once_there_is_one() -> None:
     told = begun(trade(11, "5", "3", excluded=("last", "range"))).until(15)
     assert told.bars == []

@@ -1,9 +1,11 @@
 """Whatever files a tape lies in, its rows come in one order, each once."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
@@ -171,3 +173,25 @@ def test_what_is_recorded_meanwhile_is_not_in_it(tmp_path: Path) -> None:
     first = next(events)
     written(tmp_path, *map(trade, range(10, 20)))
     assert len(first) + sum(map(len, events)) == 10
+
+
+def test_raw_records_of_segments_that_each_count_from_one_come_one_after_the_other(tmp_path: Path) -> None:
+    """As the first version wrote them."""
+    frames = [frame(n, b"%d" % n) for n in range(6)]
+    older, newer = written(tmp_path, *frames[:3]), written(tmp_path, *frames[3:])
+    with closing(apsw.Connection(str(newer))) as db:
+        db.execute("UPDATE raw SET n = n - 3")
+    (tmp_path / "catalog.sqlite").unlink()
+    assert older < newer
+    assert list(merge.records(tmp_path)) == frames
+
+
+def test_a_segment_far_on_in_the_store_is_read_without_its_numbers_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [frame(n, b"%d" % n) for n in range(6)]
+    segment = written(tmp_path, *frames)
+    with closing(apsw.Connection(str(segment))) as db:
+        db.execute("UPDATE raw SET n = n + 1000000000")
+    monkeypatch.setattr(merge, "PAGE", 4)
+    assert list(merge.records(tmp_path)) == frames

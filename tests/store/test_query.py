@@ -240,3 +240,10 @@ def test_a_book_begins_anew_with_its_last_snapshot(tmp_path: Path) -> None:
     for channel, problem in ((NAME, "'trade' is no book"), ("gemini:LTC-USD/book", "is not on this tape")):
         with pytest.raises(ConfigError, match=problem):
             store.book_at(channel)
+
+
+@pytest.mark.parametrize("last", [0, -1])
+def test_less_than_one_cannot_be_had(store: Store, last: int) -> None:
+    for ask in (store.history, store.bars):
+        with pytest.raises(ConfigError, match=f"the last {last} cannot be had"):
+            ask("kraken:BTC-USD/trade", last=last)

@@ -1,6 +1,7 @@
 """Segments follow each other, and the catalogue says which are visible."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from livetape.core.raw import Direction, RawRecord
 from livetape.store import catalog as catalog_module
 from livetape.store import journal as journal_module
 from livetape.store.catalog import Catalog, SealedFile, count
-from livetape.store.journal import Journal, is_recording, renew
+from livetape.store.journal import Journal, is_recording, lock_directory, renew
 
 from .tape import NOW, numbers, select, trade, until, written
 
@@ -33,6 +34,7 @@ def test_a_full_segment_gives_way_to_the_next_without_hole_or_double(
         if n % 100 == 0:
             until(lambda n=n: journal.watermark.committed > n)  # type: ignore[misc]
     until(lambda: len(closed) >= 3)
+    assert threading.get_ident() not in closed
     journal.close()
     segments = Catalog(tmp_path).view().segments
     assert len(segments) > 3
@@ -42,7 +44,6 @@ def test_a_full_segment_gives_way_to_the_next_without_hole_or_double(
     ]
     assert {segment.recording for segment in segments} == {segments[0].opened_ns}
     assert journal.watermark.committed == journal.watermark.synced == 3_000
-    assert threading.get_ident() not in closed
     assert all(not Path(f"{segment.path}-wal").exists() for segment in segments)
 
 
@@ -192,3 +193,17 @@ def test_a_segment_is_renewed_though_the_feed_never_lets_the_writer_rest(
         stop.set()
         feeding.join()
         journal.close()
+
+
+def test_a_store_without_segments_has_nothing_to_renew(tmp_path: Path) -> None:
+    with closing(lock_directory(tmp_path)):
+        Catalog.writable(tmp_path)
+        assert is_recording(tmp_path)
+        renew(tmp_path)
+
+
+def test_a_damaged_lock_is_an_error_that_names_it(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    (tmp_path / "lock.sqlite").write_bytes(b"nonsense" * 1_000)
+    with pytest.raises(StoreError, match=r"lock\.sqlite"):
+        is_recording(tmp_path)

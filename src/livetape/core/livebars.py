@@ -257,7 +257,8 @@ class LiveBars:
         self._forgotten_ns = start_ns
         self._open.discard(start_ns)
         for name in self._bars.pop(start_ns).trades:
-            del self._starts[name]
+            if self._starts.get(name) == start_ns:  # else a vendor has given an id twice
+                del self._starts[name]
 
     def _tell(self, event: Bar | Gap | Status, now_ns: int) -> None:
         self._seq += 1

@@ -17,8 +17,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from ..core.errors import StoreError
-from .schema import COLUMNS
-from .segment import opened_ns, reading, tables
+from .segment import bounds, opened_ns, reading
 
 NAME = "catalog.sqlite"
 NO_TAPE = "there is no recorded tape here; livetape record kraken:BTC-USD --store DIR makes one"
@@ -283,14 +282,9 @@ class Catalog:
 
 def count(path: Path) -> int:
     """How many records the segment at ``path`` has."""
-    found: list[int] = []
     with reading(path) as db:
-        for table in COLUMNS.keys() & tables(db):
-            for which in ("min", "max"):  # one at a time each is a look-up, both together a scan
-                found += [
-                    int(str(n)) for (n,) in db.execute(f"SELECT {which}(n) FROM {table}") if n is not None
-                ]
-    return max(found) - min(found) + 1 if found else 0
+        found = bounds(db)
+    return found[1] - found[0] + 1 if found else 0
 
 
 def _add(db: apsw.Connection, segment: Segment) -> None:

@@ -3,7 +3,8 @@
 Rule 1: what is written is exact, the venue's own text of each number, and in the order of the tape.
 Rule 2: memory is bounded by a window of the merge, and the books in it.
 Rule 3: ``OUT`` appears only once it is whole. Until then there is ``OUT.part``, and ``OUT.part.at`` says how
-        far that reaches: the same export goes on from there. Parquet cannot be gone on with and begins anew.
+        far that reaches: the same export goes on from there. A Parquet file cannot be gone on with and
+        begins anew; so does all that was begun for another wish, such as one of times that went on.
 """
 
 import os
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import DecodeError, Struct, json
+from msgspec.structs import replace
 from pyarrow import csv
 
 from .. import clock
@@ -65,6 +67,14 @@ class _Mark(Struct, frozen=True):
     bytes: int = 0
 
 
+class _Made(Struct, frozen=True):
+    """Which tables an unfinished directory has, and how many ``rows`` of each: all before ``end_ns``."""
+
+    wish: Wish
+    end_ns: int
+    rows: dict[str, int]
+
+
 def export(directory: Path, wish: Wish, out: Path, progress: Progress = quiet) -> int:
     """Write what is wished of the store in ``directory`` into ``out``; returns how many rows that are.
 
@@ -77,22 +87,52 @@ def export(directory: Path, wish: Wish, out: Path, progress: Progress = quiet) -
     try:
         return (_export_tables if several else _export_file)(directory, wish, out, progress)
     except (OSError, apsw.Error, pa.ArrowException) as error:
-        problem = f"cannot be written: {error}; the same command goes on from here"
+        problem = (
+            f"cannot be written: {error}; the same command goes on from here,"
+            " but begins anew where --from or --to are relative to now"
+        )
         raise StoreError(str(out), problem) from error
 
 
 def _export_tables(directory: Path, wish: Wish, out: Path, progress: Progress) -> int:
-    rows, folder = 0, _beside(out, ".part")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, note = _beside(out, ".part"), _beside(out, ".part.at")
+    made = _made(folder, note, wish) or _begun_tables(folder, note, wish)
     for table in wish.tables:
-        path = folder / f"{table}.{wish.form}"
-        if not path.exists():
-            only = Wish(wish.form, (table,), wish.channels, wish.start_ns, wish.end_ns)
-            if not (found := _export_file(directory, only, path, progress)):
+        if table not in made.rows:
+            path = folder / f"{table}.{wish.form}"
+            only = replace(wish, tables=(table,), end_ns=made.end_ns)
+            if not (rows := _export_file(directory, only, path, progress)):
                 path.unlink()
-            rows += found
+            made = replace(made, rows=made.rows | {table: rows})
+            _put(note, json.encode(made))
     folder.rename(out)
-    return rows
+    note.unlink()
+    sync_folder(out.absolute().parent)
+    return sum(made.rows.values())
+
+
+def _made(folder: Path, note: Path, wish: Wish) -> _Made | None:
+    """What an unfinished export of the same has made, if all of it is there."""
+    try:
+        made = json.decode(note.read_bytes(), type=_Made)
+    except (OSError, DecodeError):
+        return None
+    files = [folder / f"{table}.{wish.form}" for table, rows in made.rows.items() if rows]
+    there = folder.is_dir() and all(path.exists() for path in files)
+    return made if made.wish == wish and there else None
+
+
+def _begun_tables(folder: Path, note: Path, wish: Wish) -> _Made:
+    """Begin anew: what is recorded from now on will be in none of the files."""
+    if folder.is_file():
+        folder.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name.partition(".")[0] in TABLES:  # what others may have put there is left alone
+            path.unlink()
+    made = _Made(wish, _end_ns(wish), {})
+    _put(note, json.encode(made))
+    return made
 
 
 def _export_file(directory: Path, wish: Wish, out: Path, progress: Progress) -> int:
@@ -135,9 +175,13 @@ def _found(part: Path, note: Path, wish: Wish) -> _Mark | None:
 def _begun(part: Path, note: Path, wish: Wish) -> _Mark:
     """Begin anew: what is recorded from now on will not be in it."""
     part.unlink(missing_ok=True)
-    mark = _Mark(wish, clock.now_ns() if wish.end_ns is None else wish.end_ns)
+    mark = _Mark(wish, _end_ns(wish))
     _put(note, json.encode(mark))
     return mark
+
+
+def _end_ns(wish: Wish) -> int:
+    return clock.now_ns() if wish.end_ns is None else wish.end_ns
 
 
 def _put(note: Path, content: bytes) -> None:
@@ -307,7 +351,9 @@ class _Sqlite(_File):
                 if self._db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None:
                     self._db.execute(f"DROP TABLE {table}")
                 else:
-                    self._db.execute(f"CREATE INDEX {table}_by_symbol ON {table} (symbol, timestamp)")
+                    self._db.execute(
+                        f"CREATE INDEX IF NOT EXISTS {table}_by_symbol ON {table} (symbol, timestamp)"
+                    )
 
     def close(self) -> None:
         self._db.close()

@@ -8,6 +8,7 @@ Rule 3: a name says of what a file was made: ``<segment>-<generation>-<part>.par
         crash left behind; what lies there for another reason is left alone.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from .locks import without_readers
 
 _UNBORN = ".tmp"
 _VENUE = "venue="  #: what the name of a folder of sealed files begins with
+_log = logging.getLogger("livetape.store")
 
 
 class Folder(NamedTuple):
@@ -79,7 +81,11 @@ def collect(catalog: Catalog) -> None:
     """Unlink what is no longer visible, if nobody reads; else a later time does it."""
     paths = catalog.garbage()
     with without_readers(catalog.directory) as alone:
-        if not alone or not paths:
+        if not alone:
+            if kept := garbage_bytes(catalog):
+                _log.warning("%s: %d bytes are freed only once nobody reads", catalog.directory, kept)
+            return
+        if not paths:
             return
         folders = {unlink(catalog.directory / path) for path in paths}
         for folder in folders:

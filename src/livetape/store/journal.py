@@ -273,15 +273,17 @@ def read_watermark(directory: str | Path) -> Watermark:
 
 
 def is_recording(directory: Path) -> bool:
-    """Whether a recorder is writing below ``directory``."""
+    """Whether a recorder is writing below ``directory``. Raises StoreError when that cannot be known."""
     lock = directory / "lock.sqlite"
     if not lock.exists():
         return False
-    with closing(apsw.Connection(str(lock), flags=apsw.SQLITE_OPEN_READONLY)) as db:
-        try:
+    try:
+        with closing(apsw.Connection(str(lock), flags=apsw.SQLITE_OPEN_READONLY)) as db:
             db.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        except apsw.BusyError:
-            return True
+    except apsw.BusyError:
+        return True
+    except apsw.Error as error:
+        raise StoreError(str(lock), str(error)) from error
     return False
 
 
@@ -289,7 +291,7 @@ def renew(directory: Path, *, wait_s: float = 5.0) -> None:
     """Have a recorder close its segment, where one is writing records; returns when the next has begun."""
     catalog = Catalog(directory)
     before = catalog.view().segments
-    if not is_recording(directory) or not count(before[-1].path):
+    if not before or not is_recording(directory) or not count(before[-1].path):
         return
     (directory / _REQUEST).touch()
     until_s = monotonic() + wait_s

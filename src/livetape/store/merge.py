@@ -23,12 +23,12 @@ from msgspec import Struct
 from ..core.events import MarketEvent, Origin
 from ..core.instruments import Channel
 from ..core.raw import Direction, RawRecord
-from . import columns
+from . import columns, hot
 from .catalog import Catalog, SealedFile, Segment, View
 from .parquet import GROUP_ROWS, Reader, Run
 from .scan import Ints, ints, visible
 from .schema import COLUMNS
-from .segment import column_names, reading, tables
+from .segment import bounds, column_names, reading
 
 WINDOW_ROWS, MOST_WINDOW_ROWS = 1 << 16, 1 << 17  #: a window has no fewer while there are more, nor many more
 SMALL_FILE = 1 << 20  #: rows of a file that is loaded whole
@@ -281,7 +281,7 @@ def _typed(directory: Path, view: View, wanted: Collection[str], selection: Sele
     for file in view.files:
         if file.table in wanted and selection.meets(file.venue, file.first_recv, file.last_recv):
             yield _Source(file.table, file.first_recv, partial(_runs, directory, file, selection))
-    for segment, last in _segments(view):
+    for segment, (_, last) in _segments(view):
         for table in wanted:
             for first_recv, last_recv in _bounds(segment, table, last):
                 if selection.meets("", first_recv, last_recv):
@@ -293,8 +293,8 @@ def _raw(directory: Path, view: View) -> Iterator[_Source]:
     for file in view.files:
         if file.table == "raw":
             yield _Source("raw", file.first_n, partial(_runs, directory, file, ALL))
-    for segment, last in _segments(view):
-        yield _Source("raw", segment.first_n, partial(_in_pages, segment, last))
+    for segment, (first, last) in _segments(view):
+        yield _Source("raw", segment.first_n, partial(_in_pages, segment, first, last))
 
 
 def _runs(directory: Path, file: SealedFile, selection: Selection) -> Iterator[Stream]:
@@ -332,14 +332,13 @@ def _recv(reader: Reader, row: int) -> int:
     return int(ints(reader.read(["recv"], first_row=row, rows=1)["recv"])[0])
 
 
-def _segments(view: View) -> Iterator[tuple[Segment, int]]:
-    """Each segment, and the number of its last record so far, as the segment counts."""
+def _segments(view: View) -> Iterator[tuple[Segment, tuple[int, int]]]:
+    """Each segment that has records, and the numbers of its first and last so far, as the segment counts."""
     for segment in view.segments:
         with reading(segment.path) as db:
-            lasts = [
-                n for table in tables(db) & {*COLUMNS} for (n,) in db.execute(f"SELECT max(n) FROM {table}")
-            ]
-        yield segment, max((int(str(n)) for n in lasts if n is not None), default=0)
+            found = bounds(db)
+        if found is not None:
+            yield segment, found
 
 
 def _bounds(segment: Segment, table: str, last: int) -> Iterator[tuple[int, int]]:
@@ -352,12 +351,13 @@ def _bounds(segment: Segment, table: str, last: int) -> Iterator[tuple[int, int]
                 yield first_recv, last_recv
 
 
-def _in_pages(segment: Segment, last: int) -> Iterator[Stream]:
-    yield "", _pages(segment, "raw", last)
+def _in_pages(segment: Segment, first: int, last: int) -> Iterator[Stream]:
+    shift, names = segment.first_n - first, columns.schema("raw").names
+    yield "", (page.numbered(shift).select(names) for page in _pages(segment, "raw", last))
 
 
 def _whole_segment(segment: Segment, table: str, last: int, selection: Selection) -> Iterator[Stream]:
-    pages = [selection.of(table, page) for page in _pages(segment, table, last)]
+    pages = [selection.of(table, page.rows) for page in _pages(segment, table, last)]
     if pages:
         rows = pa.concat_tables(pages)
         if pc.any(pc.equal(rows["session"], 0)).as_py():  # which have no numbers: as sealed files have them
@@ -365,16 +365,16 @@ def _whole_segment(segment: Segment, table: str, last: int, selection: Selection
         yield "", iter([_sorted(rows)])
 
 
-def _pages(segment: Segment, table: str, last: int) -> Iterator[pa.Table]:
+def _pages(segment: Segment, table: str, last: int) -> Iterator[hot.Page]:
     """The rows of a segment up to the number ``last``, in the order of recording."""
-    with reading(segment.path) as db:
-        known = column_names(db, table)
-    names = ", ".join(f'"{name}"' if name in known else "NULL" for name in columns.hot_names(table))
-    query = f"SELECT {names} FROM {table} WHERE n > ? AND n <= ? ORDER BY n"
-    for after in range(0, last if known else 0, PAGE):
+    after = 0
+    while True:
         with reading(segment.path) as db:
-            rows = db.execute(query, (after, min(after + PAGE, last))).fetchall()
-        yield columns.from_hot(table, rows)
+            page = hot.page(db, table, after, PAGE, last)
+        if page is None:
+            return
+        yield page
+        after = page.last
 
 
 def _sorted(rows: pa.Table) -> pa.Table:

@@ -116,6 +116,7 @@ def history(
 
     ``names`` are columns; without them all come. Raises ConfigError for a channel that is not on the tape.
     """
+    _check_last(last)
     channel = _spelt(tape, Channel.parse(name))
     table = table_of(channel)
     stored = None if names is None else tuple(columns.stored(table, names))
@@ -131,6 +132,7 @@ def bars(tape: Tape, name: str, wish: Wish, span: Span) -> Result:
 
     Raises ConfigError for what is not on the tape, or cannot be made.
     """
+    _check_last(wish.last)
     venue, symbol, kind = split_source(name)
     interval = wish.interval or kind.partition("bar.")[2] or "1m"
     if kind not in ("", "trade", "quote", f"bar.{interval}"):
@@ -187,6 +189,11 @@ def check(tape: Tape, channel: Channel) -> None:
         raise ConfigError(
             problem, where=str(tape.directory), allowed=nearest(str(channel), known, 5) or sorted(known)[:5]
         )
+
+
+def _check_last(last: int | None) -> None:
+    if last is not None and last < 1:
+        raise ConfigError(f"the last {last} cannot be had", example="last=1000")
 
 
 def _spelt(tape: Tape, channel: Channel) -> Channel:

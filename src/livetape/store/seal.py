@@ -20,13 +20,13 @@ from msgspec.structs import replace
 
 from ..core.errors import StoreError
 from ..core.raw import Direction, Recipe
-from . import columns, parquet
+from . import columns, hot, parquet
 from .catalog import Catalog, SealedFile, Segment
 from .files import Folder, publish
 from .plan import DAY_NS, date_of
 from .progress import Progress, quiet
 from .schema import COLUMNS, VERSION
-from .segment import column_names, reading, tables
+from .segment import bounds, reading, tables
 
 PAGE = 10_000
 MOST_BYTES = 128 << 20
@@ -121,27 +121,19 @@ def _check(db: apsw.Connection, segment: Segment) -> tuple[int, int]:
     if not isinstance(version, int) or version > VERSION:
         problem = f"schema version {version} is newer than this livetape's {VERSION}"
         raise StoreError(str(segment.path), problem)
-    union = " UNION ALL ".join(f"SELECT min(n) AS first, max(n) AS last FROM {t}" for t in _tables(db))
-    [[first, last]] = db.execute(f"SELECT min(first), max(last) FROM ({union})")
-    if first is None:
+    found = bounds(db)
+    if found is None:
         return 0, 0
-    return segment.first_n - int(str(first)), int(str(last)) - int(str(first)) + 1
+    first, last = found
+    return segment.first_n - first, last - first + 1
 
 
 def _pages(db: apsw.Connection, table: str, shift: int) -> Iterator[pa.Table]:
-    """The records of ``table`` with their number ``n`` in the store; a column it lacks is null."""
-    known = column_names(db, table)
-    names = ", ".join(f'"{name}"' if name in known else "NULL" for name in columns.hot_names(table))
+    """The records of ``table`` with their number ``n`` in the store."""
     after = 0
-    while numbers := [
-        int(str(n))
-        for (n,) in db.execute(f"SELECT n FROM {table} WHERE n > ? ORDER BY n LIMIT {PAGE}", (after,))
-    ]:
-        query = f"SELECT {names} FROM {table} WHERE n > ? AND n <= ? ORDER BY n"
-        page = columns.from_hot(table, db.execute(query, (after, numbers[-1])).fetchall())
-        others = page.drop_columns("n") if "n" in page.column_names else page
-        yield others.append_column("n", pa.array(np.array(numbers) + shift))
-        after = numbers[-1]
+    while (page := hot.page(db, table, after, PAGE)) is not None:
+        yield page.numbered(shift)
+        after = page.last
 
 
 def _tables(db: apsw.Connection) -> list[str]:

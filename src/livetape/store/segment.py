@@ -49,6 +49,15 @@ def column_names(db: apsw.Connection, table: str) -> set[str]:
     return {str(name) for (name,) in db.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))}
 
 
+def bounds(db: apsw.Connection) -> tuple[int, int] | None:
+    """The first and the last number of a segment, as it counts; None where it has no records."""
+    found: list[int] = []
+    for table in COLUMNS.keys() & tables(db):
+        for which in ("min", "max"):  # one at a time each is a look-up, both together a scan
+            found += [int(str(n)) for (n,) in db.execute(f"SELECT {which}(n) FROM {table}") if n is not None]
+    return (min(found), max(found)) if found else None
+
+
 def last_recv(segment: Path) -> int | None:
     """When the last record of ``segment`` was received; None when it has none."""
     found: list[tuple[int, int]] = []

@@ -61,15 +61,56 @@ def snapshot_until(tape: Tape, channel: Channel, ns: int) -> Key | None:
 
 
 def updates(tape: Tape, channel: Channel, since: Key | None, end_ns: int | None) -> Iterator[BookUpdate]:
-    """The updates of a book with their books, from the place ``since`` on, received before ``end_ns``."""
+    """The updates of a book with their books, from the place ``since`` on, received before ``end_ns``.
+
+    Of a sealed file a row group is held at a time; of a segment, what it has of the book.
+    """
     start_ns = None if since is None else since[0]
-    rows = tape.ordered(Wanted("books", channel, start_ns, end_ns, by="recv"))
+    wanted = Wanted("books", channel, start_ns, end_ns, by="recv")
     books = Books()
-    for at in range(0, rows.num_rows, _PAGE):
-        for update in columns.events("books", rows.slice(at, _PAGE)):
-            assert isinstance(update, BookUpdate)
-            if since is None or (update.recv_ns, update.session, update.seq) >= since:
-                yield books.take(update)
+    for key, update in merge(*_sources(tape, wanted), key=itemgetter(0)):
+        if update is not None and (since is None or key >= since):
+            yield books.take(update)
+
+
+def _sources(tape: Tape, wanted: Wanted) -> Iterator[Iterator[_Placed]]:
+    """The updates in each file and in each segment, in the order of the tape."""
+    for file in tape.files(wanted):
+        alone = Tape(tape.directory, View((), (file,)))
+        yield _placed(file.first_recv, alone.scan(wanted))
+    for segment in tape.view.segments:
+        alone = Tape(tape.directory, View((segment,), ()))
+        first_recv = _first_recv(segment, wanted)
+        if first_recv is not None:
+            yield _placed(first_recv, _sorted(alone, wanted))
+
+
+def _placed(bound_ns: int, parts: Iterator[pa.Table]) -> Iterator[_Placed]:
+    """Updates and their places. Nothing is read until all before ``bound_ns`` is."""
+    yield (bound_ns,), None
+    for rows in parts:
+        for at in range(0, rows.num_rows, _PAGE):
+            for update in columns.events("books", rows.slice(at, _PAGE)):
+                assert isinstance(update, BookUpdate)
+                yield (update.recv_ns, update.session, update.seq), update
+
+
+def _sorted(tape: Tape, wanted: Wanted) -> Iterator[pa.Table]:
+    yield tape.ordered(wanted)
+
+
+def _first_recv(segment: Segment, wanted: Wanted) -> int | None:
+    """When the first of the rows wanted of a segment was received, or one before it; None where none is."""
+    assert wanted.channel is not None
+    venue, symbol, _ = wanted.channel
+    with reading(segment.path) as db:
+        if not column_names(db, wanted.table):
+            return None
+        query = f"SELECT min(recv) FROM {wanted.table} WHERE venue = ? AND symbol = ?"
+        [[first_recv]] = db.execute(query, (venue, symbol))
+    if first_recv is None or (wanted.end_ns is not None and first_recv >= wanted.end_ns):
+        return None
+    return int(str(first_recv))
 
 
 def exact_texts(rows: pa.Table, name: str) -> list[str | None]:

@@ -1,6 +1,7 @@
 """Whether the tape on disk is what was written (floor 3)."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core.errors import StoreError
-from .catalog import NAME, NO_TAPE, Catalog, SealedFile, Segment, count
+from . import locks
+from .catalog import NAME, NO_TAPE, Catalog, Removed, SealedFile, Segment, View, count
+from .journal import is_recording
 from .parquet import Reader
 from .plan import DAY_NS, date_of
 from .progress import Progress, quiet
@@ -162,7 +165,7 @@ def _segment(segment: Segment) -> Iterator[str]:
 
 
 def _catalog(tape: Tape) -> Iterator[Finding]:
-    catalog, view = Catalog(tape.directory), tape.view
+    view = tape.view
     parts = [(part.first_n, part.rows, part.name) for part in view.sealed]
     for segment in view.segments:
         try:
@@ -175,18 +178,43 @@ def _catalog(tape: Tape) -> Iterator[Finding]:
                 f"{name} has the records {first_n} to {first_n + rows - 1}, {following} those from {next_n}"
             )
             yield Finding(NAME, problem, _CATALOG)
-    kept = sum(file.rows for file in view.files) + sum(removed.rows for removed in catalog.removed())
+    catalog = Catalog(tape.directory)
+    view, removed = _balance(catalog)
+    kept = sum(file.rows for file in view.files) + sum(each.rows for each in removed)
     if kept != (sealed := sum(part.rows for part in view.sealed)):
         problem = f"{sealed} records were sealed, and {kept} are in files or were removed"
         yield Finding(NAME, problem, _BACKUP)
-    yield from _strangers(catalog, tape)
+    for name in _strangers(catalog):
+        yield Finding(name, "is no part of the tape", "it may be removed", damaged=False)
 
 
-def _strangers(catalog: Catalog, tape: Tape) -> Iterator[Finding]:
-    """Files that are not known: what a crash has left, which is no part of the tape."""
-    known = {file.path for file in tape.view.files} | {*catalog.garbage()}
-    known |= {segment.path.relative_to(tape.directory).as_posix() for segment in tape.view.segments}
-    for pattern in ("*/date=*/venue=*/*", "journal/*.sqlite"):
-        for path in sorted(tape.directory.glob(pattern)):
-            if (name := path.relative_to(tape.directory).as_posix()) not in known:
-                yield Finding(name, "is no part of the tape", "it may be removed", damaged=False)
+def _balance(catalog: Catalog) -> tuple[View, list[Removed]]:
+    """What is visible, and what had been removed just then."""
+    removed = catalog.removed()
+    while True:
+        view, before = catalog.view(), removed
+        if (removed := catalog.removed()) == before:
+            return view, removed
+
+
+def _strangers(catalog: Catalog) -> list[str]:
+    """Files that are not known: what a crash has left, which is no part of the tape.
+
+    While somebody seals or compacts none can be told from those that are about to be shown; nor can
+    segments while somebody records.
+    """
+    directory = catalog.directory
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.upkeep(directory))
+        except StoreError:
+            return []
+        sealed, hot = (
+            sorted(path.relative_to(directory).as_posix() for path in directory.glob(pattern))
+            for pattern in ("*/date=*/venue=*/*", "journal/*.sqlite")
+        )
+        found = sealed if is_recording(directory) else [*sealed, *hot]
+        view = catalog.view()  # after the look at the recorder, which may have ended just before it
+        known = {file.path for file in view.files} | {*catalog.garbage()}
+        known |= {segment.path.relative_to(directory).as_posix() for segment in view.segments}
+        return [name for name in found if name not in known and (directory / name).exists()]

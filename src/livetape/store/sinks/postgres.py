@@ -43,7 +43,7 @@ VALUES ($1, $2, $3, $4::text::date, $5, $6, $7, $8)
 #: Files of the same folder that may hold rows of a new one.
 _RELATED = """
 SELECT path, first_recv FROM livetape.files
-WHERE "table" = $1 AND date = $2::text::date AND venue = $3 AND first_n <= $4 AND last_n >= $5
+WHERE "table" = $1 AND date = $2::text::date AND venue = $3
 """
 _KNOWN = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND NOT attisdropped"
 #: The time in the market, to the microsecond, for people and their tools.
@@ -85,7 +85,7 @@ class PostgresSink:
             await self._make(db, file.table)
             async with db.transaction():
                 await _alone(db, f"{file.table} {file.date} {file.venue}")
-                place = (file.table, file.date, file.venue, file.last_n, file.first_n)
+                place = (file.table, file.date, file.venue)
                 related = {tuple(row) for row in await db.fetch(_RELATED, *place)}
                 if (file.path, file.first_recv) in related:
                     return False
@@ -93,7 +93,7 @@ class PostgresSink:
                     await _copy(db, reader, file, f"livetape.{file.table}")
                 else:
                     await _add_missing(db, reader, file)
-                about = (file.path, file.first_recv, *place[:3], file.rows, file.first_n, file.last_n)
+                about = (file.path, file.first_recv, *place, file.rows, file.first_n, file.last_n)
                 await db.execute(_KEPT, *about)
         return True
 

@@ -113,16 +113,20 @@ class Shipping:
 
     async def _ship(self, file: SealedFile, visible: Collection[str]) -> None:
         path = self._directory / file.path
-        with readers(self._directory):
-            if not path.exists():  # replaced since; the next round ships what it has become
-                return
-            try:
-                if await self._persist(lambda: self._sink.ship(file, path, visible)):
-                    self.done.files += 1
-                    self.done.rows += file.rows
-            except StoreError as error:
-                _log.error("%s", error)
-                self._damaged[file.path] = error
+
+        async def attempt() -> bool:
+            """Keep the file meanwhile, but not until the next attempt: a sink may be down for long."""
+            with readers(self._directory):
+                # where it was replaced since, the next round ships what it has become
+                return path.exists() and await self._sink.ship(file, path, visible)
+
+        try:
+            if await self._persist(attempt):
+                self.done.files += 1
+                self.done.rows += file.rows
+        except StoreError as error:
+            _log.error("%s", error)
+            self._damaged[file.path] = error
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T | None:
         """What ``call`` gives once the sink is there; None where ``stop`` comes first."""
