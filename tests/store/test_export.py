@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from livetape import clock
 from livetape.core.book import Book
-from livetape.core.errors import ConfigError
+from livetape.core.errors import ConfigError, StoreError
 from livetape.core.events import BookUpdate, MarketEvent, Proof, Quote, Trade
 from livetape.core.wire import event_json
 from livetape.store import merge
@@ -195,6 +196,73 @@ def test_an_interrupted_export_goes_on(
         assert whole == made
     else:
         assert out.read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def interrupted_before(table: str, tape: Path, wish: Wish, out: Path) -> None:
+    """Leave an export of several tables in which those before ``table`` are whole."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == f"exporting {table}.{wish.form}":
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        export(tape, wish, out, progress)
+    assert list(out.with_name(f"{out.name}.part").glob(f"*.{wish.form}"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"start_ns": NOW + 100},
+        {"end_ns": NOW + 200},
+        {"channels": (QUOTES, TRADES)},
+        {"form": "parquet"},
+        {"tables": ("quotes", "books")},
+    ],
+)
+def test_what_was_begun_for_another_wish_is_not_gone_on_with(
+    other: dict[str, Any], tape: Path, tmp_path: Path
+) -> None:
+    wish = Wish("csv", end_ns=NOW + 10**15)
+    interrupted_before("books", tape, wish, tmp_path / "out")
+    wish = replace(wish, **other)
+    rows = export(tape, wish, tmp_path / "out")
+    assert rows == export(tape, wish, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "whole"}
+
+
+def test_all_tables_of_an_export_end_at_the_same_time(tmp_path: Path) -> None:
+    tape, out = tmp_path / "tape", tmp_path / "out"
+    events = [*ticks()]
+    written(tape, *events)
+    interrupted_before("quotes", tape, Wish("csv"), out)
+    now = clock.now_ns()
+    written(tape, *(replace(event, recv_ns=now) for event in events[:10]))
+    assert export(tape, Wish("csv"), out) == len(events)
+    lines = sum(path.read_bytes().count(b"\n") - 1 for path in out.iterdir())
+    assert lines == len(events)
+
+
+def test_a_database_that_only_lacks_its_name_gets_it(
+    tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    wish = Wish("sqlite", ("trades",), end_ns=NOW + 10**15)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match="no space left"):
+            export(tape, wish, tmp_path / "out")
+    assert export(tape, wish, tmp_path / "out") == export(tape, wish, tmp_path / "whole")
+    query = "SELECT * FROM trades ORDER BY row"
+    whole, made = ([*sqlite3.connect(tmp_path / name).execute(query)] for name in ("whole", "out"))
+    assert whole == made
 
 
 def test_only_a_time_is_exported(tape: Path, tmp_path: Path) -> None:

@@ -226,16 +226,20 @@ def test_the_disk_guard_is_a_recorders(tmp_path: Path, monkeypatch: pytest.Monke
 # Files that are no longer visible, or never were
 
 
-def test_nothing_is_unlinked_while_somebody_reads(tmp_path: Path) -> None:
+def test_nothing_is_unlinked_while_somebody_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     [segment] = [written(tmp_path, trade(1))]
     with locks.readers(tmp_path):
         keep_up(tmp_path, SEAL)
         assert segment.exists()
         assert tape_of(tmp_path)[0] == [trade(1)]
+        waiting = f"{segment.stat().st_size} bytes are freed only once nobody reads"
     assert Catalog(tmp_path).garbage() == [f"journal/{segment.name}"]
+    assert waiting in caplog.text
+    caplog.clear()
     keep_up(tmp_path, SEAL)
     assert not segment.exists()
     assert Catalog(tmp_path).garbage() == []
+    assert not caplog.text
 
 
 def test_what_a_crash_left_goes_and_what_others_put_there_stays(tmp_path: Path) -> None:

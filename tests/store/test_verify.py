@@ -12,8 +12,8 @@ from msgspec import json
 
 from livetape.core.errors import StoreError
 from livetape.core.raw import Direction, RawRecord
-from livetape.store import parquet
-from livetape.store.catalog import Catalog, SealedFile
+from livetape.store import locks, parquet
+from livetape.store.catalog import Catalog, SealedFile, Segment, View
 from livetape.store.journal import Journal
 from livetape.store.parquet import Reader
 from livetape.store.plan import Rules
@@ -186,6 +186,66 @@ def test_a_tape_that_is_being_written_is_whole(tape: Path) -> None:
     assert problems(tape) == []
     journal.close()
     assert problems(tape) == []
+
+
+def test_files_that_are_about_to_be_shown_are_no_strangers(tape: Path) -> None:
+    keep_up(tape, Rules(compact=False))
+    found: list[Finding] = []
+    unnamed = set[str]()
+
+    def look(*_: object) -> None:
+        unnamed.update(set(files_of(tape)) - {file.path for file in Catalog(tape).view().files})
+        found.extend(verify(tape))
+
+    keep_up(tape, Rules(), look)
+    assert unnamed, "it was never looked at between a file and its catalogue"
+    assert found == []
+    assert list(verify(tape)) == []
+
+
+def files_of(tape: Path) -> list[str]:
+    return [path.relative_to(tape).as_posix() for path in tape.glob("*/date=*/venue=*/*")]
+
+
+def test_a_segment_that_is_about_to_be_shown_is_no_stranger(
+    tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[list[Finding]] = []
+
+    def add_segment(catalog: Catalog, segment: Segment) -> None:
+        assert segment.path.exists()
+        found.append([*verify(tape)])
+        added(catalog, segment)
+
+    added = Catalog.add_segment
+    monkeypatch.setattr(Catalog, "add_segment", add_segment)
+    Journal(tape).close()
+    assert found == [[]]
+
+
+def test_what_lies_there_is_a_stranger_unless_somebody_is_at_work(tape: Path) -> None:
+    (tape / "journal" / "1.sqlite").write_bytes(b"?")
+    (tape / sealed_path(tape)).with_name("mine.parquet").write_bytes(b"?")
+    assert {Path(finding.path).name for finding in verify(tape)} == {"1.sqlite", "mine.parquet"}
+    with locks.upkeep(tape):
+        assert list(verify(tape)) == []
+
+
+def test_a_retention_meanwhile_is_no_damage(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Catalog(tape).view().files[:3]
+
+    def view_of(catalog: Catalog) -> View:
+        nonlocal left
+        found = view(catalog)
+        gone, left = left[:1], left[1:]
+        if gone:
+            catalog.replace(gone, [], why="removed by retention")
+        return found
+
+    view = Catalog.view
+    monkeypatch.setattr(Catalog, "view", view_of)
+    assert problems(tape) == []
+    assert len(Catalog(tape).removed()) == 3
 
 
 async def test_the_command_tells_by_its_exit_code(tape: Path) -> None:

@@ -21,6 +21,7 @@ from livetape.core.errors import ConnectError
 from livetape.store import columns
 from livetape.store.catalog import Catalog
 from livetape.store.locks import readers
+from livetape.store.recataloguing import recatalog
 from livetape.store.schema import COLUMNS
 from livetape.store.sinks import Shipping, Wish, sink_of
 from livetape.store.sinks.postgres import create_statements
@@ -229,6 +230,20 @@ async def test_what_retention_removes_stays_in_the_database(tmp_path: Path, data
     catalog = Catalog(tmp_path)
     catalog.replace(view(tmp_path).files, [], why="removed by retention")
     record(tmp_path, trades(10, 10))
+    await brought(tmp_path, database)
+    assert await sums(database) == expected(0, 20)
+
+
+async def test_a_catalogue_that_was_made_again_doubles_nothing(tmp_path: Path, database: str) -> None:
+    record(tmp_path, trades(900, 50))
+    Catalog(tmp_path).replace(view(tmp_path).files, [], why="removed by retention")
+    record(tmp_path, trades(0, 10), trades(10, 10))
+    before = [file.first_n for file in view(tmp_path).files]
+    await brought(tmp_path, database)
+    compact(tmp_path)
+    recatalog(tmp_path)
+    [file] = view(tmp_path).files
+    assert file.last_n < min(before), "the numbers are still the same"
     await brought(tmp_path, database)
     assert await sums(database) == expected(0, 20)
 
