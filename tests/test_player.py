@@ -1,7 +1,7 @@
 """Playing a tape: speed, pause, seek, and the same digest however it is played."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from random import Random
 
@@ -20,6 +20,7 @@ from livetape.feeds.line import Retry
 from livetape.player import Player, play, selected
 from livetape.store import merge
 from livetape.store.catalog import Catalog
+from livetape.store.locks import without_readers
 from livetape.store.merge import Selection
 from livetape.store.seal import seal
 
@@ -232,6 +233,67 @@ def test_another_speed_counts_from_here(tmp_path: Path) -> None:
             player.speed = None
     assert len(told) == 3
     assert player.position_ns == NOW + 10_000 * SECOND
+
+
+@pytest.fixture(scope="module")
+def long_tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many rows, not sealed yet, that the first event takes a while to come."""
+    directory = tmp_path_factory.mktemp("long")
+    for first in range(0, 200_000, 40_000):
+        written(directory, *map(trade, range(first, first + 40_000)))
+    return directory
+
+
+async def test_others_have_their_turns_until_the_first_event_comes(long_tape: Path) -> None:
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    events = aiter(play(long_tape, Selection()))
+    assert isinstance(await anext(events), Trade)
+    assert turns > 1
+    ticking.cancel()
+    told = 1
+    async for _ in events:
+        told += 1
+    assert told == 200_000
+
+
+@pytest.mark.parametrize("books", [False, True])
+async def test_who_leaves_early_holds_nothing_any_more(long_tape: Path, books: bool) -> None:
+    events = play(long_tape, Selection(), books=books).__aiter__()
+    async for event in events:
+        assert isinstance(event, Trade)
+        break
+    with without_readers(long_tape) as alone:
+        assert not alone
+    assert isinstance(events, AsyncGenerator)
+    await events.aclose()
+    with without_readers(long_tape) as alone:
+        assert alone
+
+
+async def test_who_is_cancelled_before_the_first_event_holds_nothing_any_more(long_tape: Path) -> None:
+    async def take() -> None:
+        async for _ in play(long_tape, Selection()):
+            raise AssertionError("it was cancelled before")
+
+    def is_read() -> bool:
+        with without_readers(long_tape) as alone:
+            return not alone
+
+    taking = asyncio.create_task(take())
+    await until(is_read)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert not is_read()
 
 
 @pytest.mark.parametrize("speed", [0, 0.05, -1, 1001, float("nan")])

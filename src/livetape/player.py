@@ -9,7 +9,8 @@ Rule 3: an engine gives events from a time on. It may begin before it, where it 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec import Struct
@@ -34,7 +35,7 @@ SOURCES = ("typed", "raw")
 
 SLOWEST, FASTEST = 0.1, 1000.0
 POLL_S = 0.05  #: how soon a pause, a seek or another speed is noticed
-TURN = 1_000  #: events and pieces after which others have a turn
+TURN = merge.PIECE  #: events and pieces after which others have a turn
 OVERRUN_NS = SECOND  #: how much later a session may tell what time has brought before
 
 
@@ -143,49 +144,62 @@ class Player:
     # Playing
 
     def __iter__(self) -> Iterator[MarketEvent]:
-        for item in self._play():
-            if isinstance(item, float):
-                time.sleep(item)
-            else:
-                yield item
+        for pieces in self._parts():
+            for events in pieces:
+                for item in self._due(events):
+                    if isinstance(item, float):
+                        time.sleep(item)
+                    else:
+                        yield item
+                if self._leaves:
+                    break
 
     async def __aiter__(self) -> AsyncIterator[MarketEvent]:
-        for item in self._play():
-            if isinstance(item, float):
-                await asyncio.sleep(item)
-            else:
-                yield item
+        loop, thread = asyncio.get_running_loop(), ThreadPoolExecutor(1, "livetape-player")
+        for pieces in self._parts():
+            try:
+                while (events := await loop.run_in_executor(thread, next, pieces, None)) is not None:
+                    for item in self._due(events):
+                        if isinstance(item, float):
+                            await asyncio.sleep(item)
+                        else:
+                            yield item
+                    if self._leaves:
+                        break
+            finally:  # the thread may still make a piece that nobody waits for any more
+                await loop.run_in_executor(thread, pieces.close)
 
-    def _play(self) -> Iterator[float | MarketEvent]:
-        """Each event when it is due; until then how many seconds to wait, again and again."""
+    def _parts(self) -> Iterator[Generator[Iterable[MarketEvent]]]:
+        """The pieces from the beginning on, then, as often as a time is sought, those from there on."""
         start_ns = self._selection.start_ns
         while True:
             self._sought_ns = self._anchor = None
             self._look()
-            books = Books() if self._with_books else None
-            since_turn = 0
-            for events in self._engine(start_ns):
-                for event in self._wanted(events, start_ns, books):
-                    if self._runs_free:
-                        self._at_ns = event.recv_ns
-                        yield event
-                        continue
-                    while not self._leaves and (wait_s := self._wait_s(event.recv_ns)):
-                        yield wait_s
-                    if self._leaves:
-                        break
-                    if self._with_digest:
-                        self.digest.add(event)
-                    yield event
-                since_turn += 1 + len(events)
-                if since_turn >= TURN:
-                    since_turn = 0
-                    yield 0.0
-                if self._leaves:
-                    break
+            yield self._pieces(start_ns)
             if self.stopped or self._sought_ns is None:
                 return
             self._at_ns = start_ns = self._sought_ns
+
+    def _pieces(self, start_ns: int | None) -> Generator[Iterable[MarketEvent]]:
+        """What is asked for from a time on, in pieces that others get a turn after."""
+        books = Books() if self._with_books else None
+        for events in _evenly(self._engine(start_ns)):
+            yield self._wanted(events, start_ns, books)
+
+    def _due(self, events: Iterable[MarketEvent]) -> Iterator[float | MarketEvent]:
+        """Each event when it is due; until then how many seconds to wait, again and again."""
+        for event in events:
+            if self._runs_free:
+                self._at_ns = event.recv_ns
+                yield event
+                continue
+            while not self._leaves and (wait_s := self._wait_s(event.recv_ns)):
+                yield wait_s
+            if self._leaves:
+                return
+            if self._with_digest:
+                self.digest.add(event)
+            yield event
 
     @property
     def _leaves(self) -> bool:
@@ -223,6 +237,19 @@ class Player:
             return min(-late_ns / SECOND, POLL_S)
         self.lateness.add(max(late_ns, 0))
         return 0.0
+
+
+def _evenly(pieces: Iterable[list[MarketEvent]]) -> Iterator[list[MarketEvent]]:
+    """The same events in pieces of at most ``TURN``, and no longer than so many pieces without one."""
+    events: list[MarketEvent] = []
+    taken = 0
+    for piece in pieces:
+        events += piece
+        taken += 1 + len(piece)
+        if taken >= TURN:
+            yield from (events[at : at + TURN] for at in range(0, max(len(events), 1), TURN))
+            events, taken = [], 0
+    yield from (events[at : at + TURN] for at in range(0, len(events), TURN))
 
 
 def _checked(speed: float | None) -> float | None:

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pandas
 import polars
@@ -12,7 +15,7 @@ import pytest
 
 from livetape import open_store
 from livetape.adapters.kraken import Kraken
-from livetape.core.errors import ConfigError
+from livetape.core.errors import ConfigError, StoreError
 from livetape.core.events import Amendment, BookUpdate, Gap, MarketEvent, Status, Trade
 from livetape.core.instruments import Channel
 from livetape.core.times import SECOND
@@ -20,6 +23,8 @@ from livetape.store.journal import Journal
 from livetape.store.plan import Rules
 from livetape.store.query import moment_ns
 from livetape.store.reader import Store
+from livetape.store.scan import visible
+from livetape.store.told import updates
 from livetape.store.upkeep import keep_up
 
 from ..recorded.recordings import crossbook
@@ -240,6 +245,52 @@ def test_a_book_begins_anew_with_its_last_snapshot(tmp_path: Path) -> None:
     for channel, problem in ((NAME, "'trade' is no book"), ("gemini:LTC-USD/book", "is not on this tape")):
         with pytest.raises(ConfigError, match=problem):
             store.book_at(channel)
+
+
+def book_updates(numbers: Iterable[int]) -> list[BookUpdate]:
+    """Updates of one book, of two sessions, of which two in a row are received at once."""
+    return [
+        BookUpdate(
+            *("gemini:BTC-USD/book", None, n == 0, [(str(n), "1")], []),
+            recv_ns=T0 + n // 2,
+            session=1 + n % 2,
+            seq=n,
+        )
+        for n in numbers
+    ]
+
+
+def test_updates_of_a_book_come_in_the_order_of_the_tape_wherever_they_are(tmp_path: Path) -> None:
+    """Files and segments that overlap in time, and were recorded in another order."""
+    numbers = list(range(8_000))
+    Random(7).shuffle(numbers)
+    for part in range(4):
+        written(tmp_path, *book_updates(numbers[part::4]))
+        if part in (0, 1):
+            seal(tmp_path)
+    channel = Channel.parse("gemini:BTC-USD/book")
+    with visible(tmp_path) as tape:
+        assert len(tape.view.files) == len(tape.view.segments) == 2
+        for since, end_ns, wanted in (
+            (None, None, range(8_000)),
+            ((T0 + 50, 2, 101), T0 + 3_000, range(101, 6_000)),
+        ):
+            found = [(update.seq, len(update.book.bids)) for update in updates(tape, channel, since, end_ns)]
+            assert found == [(n, n - wanted[0] + 1) for n in wanted]
+
+
+def test_updates_of_a_book_are_read_when_their_time_has_come(tmp_path: Path) -> None:
+    for first in (0, 100):
+        written(tmp_path, *book_updates(range(first, first + 100)))
+        seal(tmp_path)
+    channel = Channel.parse("gemini:BTC-USD/book")
+    with visible(tmp_path) as tape:
+        later = max(tape.view.files, key=lambda file: file.first_recv)
+        (tmp_path / later.path).write_bytes(b"damaged")
+        told = updates(tape, channel, None, None)
+        assert [update.seq for update in islice(told, 100)] == [*range(100)]
+        with pytest.raises(StoreError, match="parquet"):
+            next(told)
 
 
 @pytest.mark.parametrize("last", [0, -1])

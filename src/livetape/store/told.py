@@ -1,6 +1,8 @@
 """What was told of a channel, as it stands: amended trades, bars, updates since a snapshot (floor 3)."""
 
 from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -9,11 +11,14 @@ from ..core.books import Books
 from ..core.events import BookUpdate
 from ..core.instruments import Channel, interval_ns
 from . import columns, numbers
+from .catalog import Segment, View
 from .scan import ORDER, Key, Tape, Wanted, ints
+from .segment import column_names, reading
 
 _PAGE = 5_000  #: updates of a book that are made at once
 
 Amended = tuple[str, str] | None  #: the right price and size of a trade; None of one that was cancelled
+_Placed = tuple[Key, BookUpdate | None]  #: a place on the tape, and the update there
 
 
 def amendments(tape: Tape, channel: Channel) -> dict[str, Amended]:
