@@ -1,7 +1,7 @@
 """The tables of a journal segment, and how records become rows (floor 3).
 
-Rule 1: every record of a segment, raw or typed, has the next number ``n``, in the order of recording; so the
-        numbers of all tables together are 1, 2, 3 … without a hole.
+Rule 1: every record of a store, raw or typed, has the next number ``n``, in the order of recording; so the
+        numbers of all tables and segments together are 1, 2, 3 … without a hole.
 Rule 2: every field of an event has its column, and its text is the venue's own. Beside ``price_text`` there
         is ``price``, the same as a number for SQL. Times are ns UTC.
 Rule 3: one statement a batch. It travels as JSON, a list of rows for each table, and a trigger deals it out,
