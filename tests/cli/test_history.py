@@ -169,3 +169,32 @@ except SystemExit as end:
 assert not {{"duckdb", "polars", "pandas", "matplotlib", "aiohttp"}} & {{*sys.modules}}
 """
         subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+async def test_damage_is_told_as_such(tape: Path) -> None:
+    store = tape / "tape"
+    for file in store.glob("trades/**/*.parquet"):
+        whole = bytearray(file.read_bytes())
+        whole[20] ^= 1
+        file.write_bytes(whole)
+        _, err, code = await livetape("history", NAME, cwd=tape)
+        assert code == 5
+        assert "livetape rebuild mends it" in err
+        (store / "catalog.sqlite").unlink()
+        for command in (("history", NAME), ("verify", "tape"), ("backup", "tape", "copy")):
+            out, err, code = await livetape(*command, cwd=tape)
+            assert (code, "livetape rebuild --catalog makes it again" in out + err) == (5, True)
+
+
+async def test_a_directory_that_is_no_tape_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "tape").mkdir()
+    _, err, code = await livetape("gaps", "--store", "tape", cwd=tmp_path)
+    assert (code, "no recorded tape" in err) == (6, True)
+    assert not list((tmp_path / "tape").iterdir())
+
+
+async def test_a_directory_is_no_file_to_import(tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    arguments = ("import", "some", "--store", "tape", "--as", NAME, "--format", "csv")
+    _, err, code = await livetape(*arguments, cwd=tmp_path)
+    assert (code, "some" in err, "Traceback" in err) == (2, True, False)

@@ -117,3 +117,10 @@ async def test_what_is_not_on_the_tape_cannot_be_served(tmp_path: Path) -> None:
         vendor_of(tape, Wish(), "nosuch")
     with pytest.raises(ConfigError, match="in that time"):
         vendor_of(tape, Wish(begin="2030-01-01"), "kraken")
+
+
+async def test_of_a_tape_of_several_venues_only_the_own_is_served(tmp_path: Path) -> None:
+    await record(tmp_path, "gemini")
+    await record(tmp_path, "kraken")
+    player, *_ = vendor_of(open_store(tmp_path), Wish(), "kraken")
+    assert {event.venue for event in player} == {"kraken"}

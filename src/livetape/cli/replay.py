@@ -91,7 +91,9 @@ def vendor_of(tape: Store, wish: Wish, venue: str) -> tuple[Player, Taped, Vendo
 
     Raises ConfigError.
     """
-    player, taped = _player(tape, wish), _taped(tape, wish, venue)
+    mine = _mine(tape, wish, venue)
+    player = _player(tape, replace(wish, channels=[*map(str, mine)]))
+    taped = _taped(tape, wish, venue, mine)
     return player, taped, Vendor(venue, taped, now_ns=lambda: max(player.position_ns, taped.now_ns))
 
 
@@ -209,8 +211,8 @@ def _on_key(fd: int, player: Player) -> None:
 # The tape as a vendor
 
 
-def _taped(tape: Store, wish: Wish, venue: str) -> Taped:
-    """What of the tape ``venue`` can serve, as it stood when the tape begins. Raises ConfigError."""
+def _mine(tape: Store, wish: Wish, venue: str) -> list[Channel]:
+    """What of the tape ``venue`` can serve. Raises ConfigError."""
     dialects.of(venue)
     chosen = selected(tape.directory, wish.channels) or tape.counts()
     channels = [Channel.parse(name) for name in chosen]
@@ -218,6 +220,11 @@ def _taped(tape: Store, wish: Wish, venue: str) -> Taped:
     if not mine:
         there = sorted({channel.venue for channel in channels} & {*dialects.venues()})
         raise ConfigError(f"nothing of {venue} is on this tape", where="--as", allowed=there)
+    return mine
+
+
+def _taped(tape: Store, wish: Wish, venue: str, mine: list[Channel]) -> Taped:
+    """``mine`` as it stood when the tape begins. Raises ConfigError."""
     known = {listing.symbol: listing.asset for listing in listed(venue)}
     assets = {c.symbol: known.get(c.symbol) or _asset(c) for c in mine}
     span = Span.of(wish.begin or None, wish.end or None, clock.now_ns())

@@ -11,6 +11,7 @@
      │  ├ DecodeError   the vendor did: the bytes are kept, the feed lives on
      │  └ MisuseError   our caller did
      └ StoreError       the tape on disk cannot be written or read
+        └ DamageError   it is not what was written
 
 Loss, gaps and staleness are not exceptions: they are events.
 """
@@ -121,6 +122,12 @@ class StoreError(LivetapeError):
     def __init__(self, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"{path}: {problem}")
+
+
+class DamageError(StoreError):
+    """What is stored is not what was written."""
+
+    exit_code = 5
 
 
 def _sentence(problem: str, remedy: str, joint: str = "; ") -> str:

@@ -16,7 +16,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from ..core.errors import StoreError
+from ..core.errors import DamageError, StoreError
 from .segment import bounds, opened_ns, reading
 
 NAME = "catalog.sqlite"
@@ -228,7 +228,13 @@ class Catalog:
         return self.directory / "journal" / f"{name}.sqlite"
 
     def _uncatalogued(self) -> Iterator[Segment]:
-        """The segments of a store of before there were catalogues, each a recording of its own."""
+        """The segments of a store of before there were catalogues, each a recording of its own.
+
+        Raises DamageError where there are sealed files, for they had one.
+        """
+        if next(self.directory.glob("*/date=*/venue=*/*.parquet"), None) is not None:
+            problem = "is missing, and with it all that was sealed; livetape rebuild --catalog makes it again"
+            raise DamageError(str(self.path), problem)
         first_n = 1
         for path in sorted((self.directory / "journal").glob("*.sqlite")):
             begun_ns = opened_ns(path)
@@ -270,7 +276,7 @@ class Catalog:
                 yield db
         except (apsw.NotADBError, apsw.CorruptError) as error:
             problem = f"{error}; livetape rebuild --catalog makes it again"
-            raise StoreError(str(self.path), problem) from error
+            raise DamageError(str(self.path), problem) from error
         except apsw.Error as error:
             raise StoreError(str(self.path), str(error)) from error
 

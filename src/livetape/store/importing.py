@@ -160,8 +160,11 @@ def _imports(directory: Path) -> Iterator[tuple[str, int]]:
 def _digest(source: Source) -> str:
     digest = sha256(source.request.encode())
     for path in source.paths:
-        with path.open("rb") as file:
-            digest.update(file_digest(file, "sha256").digest())
+        try:
+            with path.open("rb") as file:
+                digest.update(file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     return str(digest.hexdigest())
 
 

@@ -29,8 +29,9 @@ def upkeep(directory: Path) -> Iterator[None]:
 def readers(directory: Path) -> Iterator[None]:
     """While it lasts, no file is unlinked that was visible since: enter it before you ask the catalogue."""
     with ExitStack() as held:
-        with suppress(StoreError):  # who may not write here, and finds no lock, waits for nobody
-            held.enter_context(_locked(directory / _READERS, fcntl.LOCK_SH))
+        if (directory / "journal").exists():  # else it is no store, and stays as it is
+            with suppress(StoreError):  # who may not write here, and finds no lock, waits for nobody
+                held.enter_context(_locked(directory / _READERS, fcntl.LOCK_SH))
         yield
 
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct, json
 
-from ..core.errors import StoreError
+from ..core.errors import DamageError, StoreError
 from .columns import DIVERSE, TIME, complete, schema
 from .schema import VERSION
 
@@ -115,7 +115,7 @@ class Reader:
         groups = range(bisect_right(self.starts, start) - 1, bisect_left(self.starts, end))
         names = self._schema.names if columns is None else list(columns)
         for problem in self._problems(groups, names):
-            raise StoreError(
+            raise DamageError(
                 str(self.path), f"{problem}; livetape verify shows all, livetape rebuild mends it"
             )
         try:
@@ -142,11 +142,11 @@ class Reader:
         footer = self._bytes(start, size - start)
         count, sums_sum, footer_sum, magic = _SEAL.unpack(self._bytes(start - _SEAL.size, _SEAL.size))
         if magic != _MAGIC or crc32(footer) != footer_sum:
-            raise StoreError(str(self.path), "the footer is damaged")
+            raise DamageError(str(self.path), "the footer is damaged")
         self._sums_start = start - _SEAL.size - count * _CHECKSUM.itemsize
         sums = self._bytes(self._sums_start, count * _CHECKSUM.itemsize)
         if crc32(sums) != sums_sum:
-            raise StoreError(str(self.path), "the checksums are damaged")
+            raise DamageError(str(self.path), "the checksums are damaged")
         self._sums = np.frombuffer(sums, _CHECKSUM)
         return pq.read_metadata(pa.BufferReader(footer))
 
@@ -157,7 +157,7 @@ class Reader:
         except OSError as error:
             raise StoreError(str(self.path), str(error)) from error
         if len(data) < size:
-            raise StoreError(str(self.path), "is no sealed file, or a part of it is missing")
+            raise DamageError(str(self.path), "is no sealed file, or a part of it is missing")
         return data
 
     def _problems(self, groups: Iterable[int], names: Collection[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from ..core.errors import StoreError
+from ..core.errors import DamageError, StoreError
 from .schema import COLUMNS
 
 _BUSY_MS = 5_000  #: a recorder that begins or ends holds a lock for a moment
@@ -26,6 +26,8 @@ def reading(segment: Path) -> Iterator[apsw.Connection]:
         with closing(apsw.Connection(str(segment), flags=flags)) as db:
             db.set_busy_timeout(_BUSY_MS)
             yield db
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise DamageError(str(segment), str(error)) from error
     except apsw.Error as error:
         raise StoreError(str(segment), str(error)) from error
 
