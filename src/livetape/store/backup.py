@@ -36,7 +36,7 @@ def backup(
     something cannot be read or written, or is damaged, and when ``target`` is no backup of that store.
     """
     source, copy = Path(directory), Path(target)
-    if not any((source / "journal").glob("*.sqlite")) and not (source / NAME).exists():
+    if not (source / NAME).exists() and not Catalog(source).view().segments:
         raise StoreError(str(source), NO_TAPE)
     try:
         with locks.readers(source):
