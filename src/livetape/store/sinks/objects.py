@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pyarrow import fs
 
-from ...core.errors import ConfigError, ConnectError, StoreError
+from ...core.errors import ConfigError, ConnectError, DamageError
 from ..catalog import Removed, SealedFile, View
 from ..files import Folder
 from ..parquet import Reader
@@ -101,7 +101,7 @@ class ObjectSink:
 
     def _put(self, path: str, source: Path) -> None:
         for problem in Reader(source).problems():
-            raise StoreError(str(source), problem)
+            raise DamageError(str(source), problem)
         with source.open("rb") as file, self._told():
             with self._files.open_output_stream(f"{self._root}/{path}", metadata=_METADATA) as out:
                 shutil.copyfileobj(file, out, _PIECE_BYTES)
