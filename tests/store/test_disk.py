@@ -1,13 +1,10 @@
 """The disk fills, crawls and loses its power; the feed goes on, and what was lost is told."""
 
-import os
 import resource
-import subprocess
 import time
 import tracemalloc
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,7 @@ from livetape.store import writing as writing_module
 from livetape.store.journal import Journal, read_watermark
 from livetape.store.reader import open_store
 
-from .disk import Disk, disk
+from .disk import Disk, disk, mounted
 from .tape import NOW, frame, numbers, segments, select, trade, until
 
 
@@ -93,25 +90,13 @@ def space(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Space]:
             yield limit
             limit.give()
         case "tmpfs":
-            with _mounted(tmp_path):
+            with mounted(tmp_path, 4 << 10):
                 yield Tmpfs(tmp_path)
         case _:
             with disk() as made:
                 fake = Fake(tmp_path)
                 fake.disk = made
                 yield fake
-
-
-@contextmanager
-def _mounted(directory: Path) -> Iterator[None]:
-    """A disk of 4 MB. To mount it takes a right that not everybody has; other limits are tried everywhere."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)]
-    if os.name != "posix" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def test_a_full_disk_stops_no_feed_and_what_was_lost_is_told(space: Space) -> None:

@@ -1,7 +1,6 @@
 """A disk that is full or may only be read, and a clock that is set back, also for what seals and compacts."""
 
 import logging
-import os
 import resource
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from livetape.store.plan import Rules
 from livetape.store.reader import open_store
 from livetape.store.upkeep import keep_up
 
+from ..disk import mounted
 from ..sealed import left_over, tape_of
 from ..tape import until, written
 from .numbered import check, record
@@ -37,19 +37,6 @@ def made(directory: Path) -> Path:
     for first in (1, ROWS // 2 + 1):
         written(directory, *map(record, range(first, first + ROWS // 2)))
     return directory
-
-
-@contextmanager
-def mounted(directory: Path, size_kb: int) -> Iterator[Path]:
-    """A disk of its own. It takes a right that not everybody has; other limits are tried everywhere."""
-    directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(directory)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 @contextmanager
