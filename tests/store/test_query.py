@@ -36,7 +36,7 @@ T0 = 1_795_253_400 * SECOND  #: 2026-11-21 09:30 UTC
 
 
 def seal(directory: Path) -> None:
-    keep_up(directory, Rules())
+    keep_up(directory, Rules(compact=False))
 
 
 @pytest.fixture(params=["hot", "sealed", "both"])

@@ -22,29 +22,16 @@ from msgspec import DecodeError, json
 from ..core.decimals import Level, nearest
 from ..core.errors import ConfigError, StoreError
 from ..core.events import (
-    Amendment,
-    Auction,
-    Bar,
-    BestQuote,
-    BookUpdate,
     Event,
-    Gap,
-    Luld,
-    Mark,
     MarketEvent,
-    News,
     Origin,
     Proof,
-    Quote,
-    Status,
-    Summary,
-    Trade,
     Trust,
     Why,
 )
 from ..core.raw import Direction, RawRecord
 from . import numbers
-from .schema import COLUMNS
+from .schema import COLUMNS, EVENTS
 
 BATCH = 1 << 16  #: rows made at once
 TIME = pa.timestamp("ns")  #: UTC, without a zone, which not every engine can calculate with
@@ -67,21 +54,6 @@ _DEFAULT: dict[str, Any] = {"conditions": "[]", "excluded": "[]", "why": "", "re
 #: Columns of text that seldom repeats.
 DIVERSE = frozenset({"id", "trade_id", "detail", "cause", "note", "headline", "url", "summary"})
 
-_EVENTS: dict[str, type[MarketEvent]] = {
-    "trades": Trade,
-    "amendments": Amendment,
-    "quotes": Quote,
-    "best_quotes": BestQuote,
-    "books": BookUpdate,
-    "bars": Bar,
-    "summaries": Summary,
-    "marks": Mark,
-    "auctions": Auction,
-    "lulds": Luld,
-    "news": News,
-    "status": Status,
-    "gaps": Gap,
-}
 #: What the channels of a table end in, where that is always the same.
 KIND = {
     **{"trades": "trade", "amendments": "trade", "quotes": "quote", "best_quotes": "quote", "books": "book"},
@@ -142,7 +114,7 @@ def from_hot(table: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
 
 def events(table: str, rows: pa.Table) -> list[MarketEvent]:
     """The events of ``rows``, which have all columns of ``table``. Book updates come without their book."""
-    event = _EVENTS[table]
+    event = EVENTS[table]
     make = _maker(event)
     found: list[MarketEvent] = []
     with _uncollected():

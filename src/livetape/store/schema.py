@@ -21,7 +21,6 @@ from ..core.events import (
     Bar,
     BestQuote,
     BookUpdate,
-    Event,
     Gap,
     Luld,
     Mark,
@@ -79,21 +78,23 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "status": (*_COMMON, "kind", "state", "detail", "why", *_PROOF),
     "gaps": (*_COMMON, "kind", "start", "end", "cause", "healed", "missing", *_PROOF),
 }
-_KIND: dict[type[Event], str] = {
-    Trade: "trades",
-    Quote: "quotes",
-    BestQuote: "best_quotes",
-    BookUpdate: "books",
-    Bar: "bars",
-    Amendment: "amendments",
-    Summary: "summaries",
-    Mark: "marks",
-    Auction: "auctions",
-    Luld: "lulds",
-    News: "news",
-    Status: "status",
-    Gap: "gaps",
+#: The events that the rows of each table are.
+EVENTS: dict[str, type[MarketEvent]] = {
+    "trades": Trade,
+    "quotes": Quote,
+    "best_quotes": BestQuote,
+    "books": BookUpdate,
+    "bars": Bar,
+    "amendments": Amendment,
+    "summaries": Summary,
+    "marks": Mark,
+    "auctions": Auction,
+    "lulds": Luld,
+    "news": News,
+    "status": Status,
+    "gaps": Gap,
 }
+_TABLE = {event: table for table, event in EVENTS.items()}
 _INTEGERS = {
     *("session", "seq", "recv", "ts", "number", "venue_seq", "venue_first", "venue_last", "checksum"),
     *("snapshot", "start", "end", "trades", "closed", "revision", "missing", "depth", "since"),
@@ -164,14 +165,14 @@ def batch_values(first: int, records: Sequence[Record]) -> list[str | bytes | No
             payloads.append(record.payload)
             at += size
         else:
-            rows[_KIND[type(record)]].append((n, *_names(record.channel), *astuple(record)))
+            rows[_TABLE[type(record)]].append((n, *_names(record.channel), *astuple(record)))
     texts = (_encode(some).decode() if some else None for some in rows.values())
     return [*texts, b"".join(payloads)]
 
 
 def table_of(event: MarketEvent) -> str:
     """The table that ``event`` is kept in."""
-    return _KIND[type(event)]
+    return _TABLE[type(event)]
 
 
 def _type(column: str) -> str:
@@ -187,7 +188,7 @@ def _insert(table: str) -> str:
         values = [f"value ->> {i}" for i in range(5)]
         values.append("iif(value ->> 6, substr(new.payloads, value ->> 5, value ->> 6), x'')")
     else:
-        [kind] = [kind for kind, name in _KIND.items() if name == table]
+        kind = EVENTS[table]
         values = [_source(column, kind.__struct_fields__) for column in columns]
     return f"INSERT INTO {table} ({names}) SELECT {', '.join(values)} FROM jsonb_each(new.{table})"
 
